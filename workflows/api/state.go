@@ -1,0 +1,76 @@
+package api
+
+import "time"
+
+// Stage is one step of a server's life.
+type Stage string
+
+// The stages of an instance, of an enrolment and of a burn-in, in the order they are
+// passed; those of the way back undo those of the way there.
+const (
+	StageReserve    Stage = "reserve server"
+	StageAllocate   Stage = "allocate addresses"
+	StagePort       Stage = "configure port"
+	StageInstall    Stage = "install"
+	StageConnect    Stage = "connect tenant"
+	StageVerify     Stage = "verify"
+	StageActive     Stage = "active"
+	StageDisconnect Stage = "disconnect tenant"
+	StageWipe       Stage = "wipe"
+	StageClosePort  Stage = "close port"
+	StageRelease    Stage = "release addresses"
+	StageFree       Stage = "free server"
+
+	StageCheckBMC Stage = "check BMC"
+	StageInspect  Stage = "inspect"
+	StageBurnIn   Stage = "burn in"
+)
+
+// Status says how a workflow stands as a whole.
+type Status string
+
+// The statuses.
+const (
+	StatusRunning Status = "running" // stages are under way
+	StatusParked  Status = "parked"  // waits for an operator: retry or abort
+	StatusActive  Status = "active"  // the tenant has the server
+	StatusUndoing Status = "undoing" // on the way back, after a return, an abort or a failure
+	StatusDone    Status = "done"    // ended as wanted; nothing is held
+	StatusFailed  Status = "failed"  // ended for the reason given; nothing is held
+)
+
+// State is what a workflow answers to QueryState: the whole story so far.
+type State struct {
+	ID        string        `json:"id"`
+	Status    Status        `json:"status"`
+	Stage     Stage         `json:"stage"`
+	Reason    string        `json:"reason,omitempty"` // why parked or failed, and what to do
+	Site      string        `json:"site,omitempty"`
+	Plan      string        `json:"plan,omitempty"`
+	Image     string        `json:"image,omitempty"`
+	Server    Server        `json:"server,omitzero"`
+	Addresses Links         `json:"addresses,omitzero"`
+	Stages    []StageRecord `json:"stages"`
+}
+
+// Ended says that the workflow has nothing more to do.
+func (s State) Ended() bool { return s.Status == StatusDone || s.Status == StatusFailed }
+
+// Outcome is how a stage ended.
+type Outcome string
+
+// The outcomes. A running stage has none.
+const (
+	OutcomeDone    Outcome = "done"
+	OutcomeFailed  Outcome = "failed"
+	OutcomeAborted Outcome = "aborted"
+)
+
+// StageRecord is one run of a stage. A stage that was retried has several.
+type StageRecord struct {
+	Stage   Stage         `json:"stage"`
+	Started time.Time     `json:"started"`
+	Took    time.Duration `json:"took_ns,omitempty"`
+	Outcome Outcome       `json:"outcome,omitempty"`
+	Detail  string        `json:"detail,omitempty"`
+}

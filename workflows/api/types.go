@@ -1,0 +1,170 @@
+package api
+
+import (
+	"net/netip"
+	"time"
+
+	"ferrodur/report"
+)
+
+// Order asks for an instance. ID is the caller's own; ordering twice is ordering once.
+type Order struct {
+	ID       string   `json:"id"`
+	Site     string   `json:"site"`
+	Plan     string   `json:"plan"`
+	Image    string   `json:"image"`
+	Hostname string   `json:"hostname,omitempty"` // default: the order's ID
+	SSHKeys  []string `json:"ssh_keys"`           // public keys, authorized_keys form
+	// UserData says that the inventory holds user data for this order. The content
+	// itself never enters Temporal.
+	UserData  bool      `json:"user_data,omitempty"`
+	OnFailure OnFailure `json:"on_failure,omitempty"`
+	Limits    Limits    `json:"limits,omitzero"`
+}
+
+// OnFailure says what becomes of an order whose stage has failed for good.
+type OnFailure string
+
+// What to do on failure. The zero value means Park.
+const (
+	Park OnFailure = "park" // keep everything, wait for an operator
+	Undo OnFailure = "undo" // give everything back, end as failed
+)
+
+// Limits bound every wait. A zero field means its default.
+type Limits struct {
+	Command  time.Duration `json:"command_ns,omitempty"`   // one database or BMC activity with its retries; 10 min
+	Switch   time.Duration `json:"switch_ns,omitempty"`    // a switch that is away or locked; 12 h
+	Boot     time.Duration `json:"boot_ns,omitempty"`      // each phase from power-on to the agent; 3 min
+	Stall    time.Duration `json:"stall_ns,omitempty"`     // an agent that makes no progress; 3 min
+	Job      time.Duration `json:"job_ns,omitempty"`       // an agent's whole job; 24 h
+	CallHome time.Duration `json:"call_home_ns,omitempty"` // from reboot to an answer of the installed OS; 15 min
+	Attempts int           `json:"attempts,omitempty"`     // how often a stage that drives the server is tried; 2
+	BurnIn   time.Duration `json:"burn_in_ns,omitempty"`   // length of each burn-in test; 10 s
+}
+
+// WithDefaults fills the zero fields.
+func (l Limits) WithDefaults() Limits {
+	set := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	set(&l.Command, 10*time.Minute)
+	set(&l.Switch, 12*time.Hour)
+	set(&l.Boot, 3*time.Minute)
+	set(&l.Stall, 3*time.Minute)
+	set(&l.Job, 24*time.Hour)
+	set(&l.CallHome, 15*time.Minute)
+	set(&l.BurnIn, 10*time.Second)
+	if l.Attempts == 0 {
+		l.Attempts = 2
+	}
+	return l
+}
+
+// EnrollInput asks for a declared server to be brought into service.
+type EnrollInput struct {
+	Server string `json:"server"`
+	Limits Limits `json:"limits,omitzero"`
+}
+
+// BurnInInput asks for a burn-in of a server that no order holds.
+type BurnInInput struct {
+	Server string `json:"server"`
+	Limits Limits `json:"limits,omitzero"`
+}
+
+// Server names a server, and what an operator wants to see of it at a glance. It is a
+// reference: credentials and addresses of BMC and switch stay in the inventory.
+type Server struct {
+	Name   string `json:"name"`
+	Site   string `json:"site"`
+	Plan   string `json:"plan"`
+	Switch string `json:"switch"`
+	Port   string `json:"port"`
+	MAC    string `json:"mac"`
+}
+
+// Link is a point-to-point network between a switch port and a server: an IPv4 /31
+// (RFC 3021) or an IPv6 /127 (RFC 6164). Both addresses carry the prefix length.
+// The zero Link means there is none.
+type Link struct {
+	Switch netip.Prefix `json:"switch"`
+	Server netip.Prefix `json:"server"`
+}
+
+// Links are the links of one owner.
+type Links struct {
+	IPv4 Link `json:"ipv4,omitzero"`
+	IPv6 Link `json:"ipv6,omitzero"`
+}
+
+// List returns the links that are there, IPv4 first.
+func (l Links) List() []Link {
+	var links []Link
+	for _, link := range []Link{l.IPv4, l.IPv6} {
+		if link.Server.IsValid() {
+			links = append(links, link)
+		}
+	}
+	return links
+}
+
+// PoolRole says what the addresses of a pool are for.
+type PoolRole string
+
+// The pool roles.
+const (
+	TenantPool       PoolRole = "tenant"
+	ProvisioningPool PoolRole = "provisioning"
+)
+
+// Profile says how a switch port is configured.
+type Profile string
+
+// The profiles.
+const (
+	ProvisioningProfile Profile = "provisioning" // the boot service is reachable
+	TenantProfile       Profile = "tenant"       // the tenant's addresses are on the interface
+	QuarantineProfile   Profile = "quarantine"   // shut, everything else removed
+)
+
+// JobKind says what an agent is booted for.
+type JobKind string
+
+// The kinds of job.
+const (
+	JobInspect JobKind = "inspect"
+	JobBurnIn  JobKind = "burn-in"
+	JobInstall JobKind = "install"
+	JobWipe    JobKind = "wipe"
+)
+
+// BootDevice is what a server starts from.
+type BootDevice string
+
+// The boot devices.
+const (
+	BootNetwork BootDevice = "network"
+	BootDisk    BootDevice = "disk"
+)
+
+// Progress is what an activity that waits for a server puts into its heartbeat, so that
+// the Web UI shows it on the pending activity.
+type Progress struct {
+	Phase   string  `json:"phase"`
+	Percent float64 `json:"percent,omitempty"` // 0 to 100
+	Done    uint64  `json:"done,omitempty"`    // bytes, or seconds of a burn-in
+	Total   uint64  `json:"total,omitempty"`
+	Message string  `json:"message,omitempty"`
+}
+
+// JobResult is what an agent reported at the end of its job.
+type JobResult struct {
+	Hardware *report.Hardware `json:"hardware,omitempty"`
+	BurnIn   *report.BurnIn   `json:"burn_in,omitempty"`
+	Wipe     *report.Wipe     `json:"wipe,omitempty"`
+	Disk     string           `json:"disk,omitempty"`    // install: the disk written
+	Written  uint64           `json:"written,omitempty"` // install: bytes of the raw image
+}
