@@ -19,6 +19,8 @@ const (
 	FindServer       Activity[FindServerInput, Server]          = "FindServer"
 	ReserveServer    Activity[ReserveServerInput, Server]       = "ReserveServer"
 	FreeServer       Activity[FreeServerInput, None]            = "FreeServer"
+	TakeServer       Activity[TakeServerInput, None]            = "TakeServer"
+	LeaveServer      Activity[LeaveServerInput, None]           = "LeaveServer"
 	SetServerState   Activity[SetServerStateInput, None]        = "SetServerState"
 	SetInstanceState Activity[SetInstanceStateInput, None]      = "SetInstanceState"
 	StoreHardware    Activity[StoreHardwareInput, HardwareDiff] = "StoreHardware"
@@ -72,10 +74,25 @@ type ReserveServerInput struct {
 	Hostname string `json:"hostname"`
 }
 
-// FreeServerInput ends an instance and makes its server available again.
+// FreeServerInput ends an instance and makes its server available again, or, with Park
+// set, parks the server for that reason: nobody gets it until an operator saw to it.
 type FreeServerInput struct {
 	Instance string `json:"instance"`
-	Reason   string `json:"reason"`
+	Park     string `json:"park,omitempty"`
+}
+
+// TakeServerInput takes a server that no order and no other workflow holds out of the
+// pool, into a state of the inventory. The workflow that takes it is its holder.
+type TakeServerInput struct {
+	Server string `json:"server"`
+	State  string `json:"state"`
+}
+
+// LeaveServerInput gives back a server that the workflow took. A workflow that does not
+// hold it changes nothing.
+type LeaveServerInput struct {
+	Server string `json:"server"`
+	State  string `json:"state"`
 }
 
 // SetServerStateInput moves a server to a state of the inventory.

@@ -70,4 +70,5 @@ const (
 	ErrorRefused  = "Refused"  // the order cannot be met: bad order, no server or address free
 	ErrorOperator = "Operator" // a person must act first: credentials refused, cabling, failed hardware
 	ErrorStalled  = "Stalled"  // the server was not heard of in time: drive it again through its BMC
+	ErrorAborted  = "Aborted"  // an operator stopped the workflow; all it did was undone
 )

@@ -14,16 +14,19 @@ const (
 	StageInstall    Stage = "install"
 	StageConnect    Stage = "connect tenant"
 	StageVerify     Stage = "verify"
+	StageStartUsage Stage = "start usage"
 	StageActive     Stage = "active"
+	StageStopUsage  Stage = "stop usage"
 	StageDisconnect Stage = "disconnect tenant"
 	StageWipe       Stage = "wipe"
 	StageClosePort  Stage = "close port"
 	StageRelease    Stage = "release addresses"
 	StageFree       Stage = "free server"
 
-	StageCheckBMC Stage = "check BMC"
-	StageInspect  Stage = "inspect"
-	StageBurnIn   Stage = "burn in"
+	StageTakeServer Stage = "take server"
+	StageCheckBMC   Stage = "check BMC"
+	StageInspect    Stage = "inspect"
+	StageBurnIn     Stage = "burn in"
 )
 
 // Status says how a workflow stands as a whole.

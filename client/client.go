@@ -1,0 +1,119 @@
+// Package client is Ferrodur's Go SDK: what a billing system, or any other automation,
+// imports to order instances, to watch them, and to steer them. It needs Temporal and
+// nothing else.
+//
+//	c, err := client.Dial(ctx)
+//	order := api.Order{ID: "o-42", Site: "ewr1", Plan: "c1.small", Image: "debian-12", SSHKeys: keys}
+//	err = c.Provision(ctx, order)
+//	state, err := c.WaitActive(ctx, order.ID)
+//	…
+//	err = c.Return(ctx, order.ID)
+//
+// Ordering twice is ordering once: the order's ID is the caller's own, and a call whose
+// answer was lost can simply be made again.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/log"
+
+	"ferrodur/workflows/api"
+)
+
+// Errors. They can be told apart with errors.Is.
+var (
+	// ErrNotFound says that there is no such workflow.
+	ErrNotFound = errors.New("not found")
+	// ErrRefused says that the workflow is not in a state for what was asked.
+	ErrRefused = errors.New("refused")
+	// ErrBusy says that a workflow of that ID is already under way.
+	ErrBusy = errors.New("already under way")
+	// ErrEnded says that an order ended without, or before, becoming active.
+	ErrEnded = errors.New("ended")
+)
+
+// Client calls Ferrodur over Temporal. It is safe for concurrent use.
+type Client struct {
+	temporal  client.Client
+	namespace string
+}
+
+// Dial connects as Temporal's environment configuration says: TEMPORAL_ADDRESS,
+// TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*, TEMPORAL_PROFILE and the
+// configuration file they name. The same settings reach a local server, a cluster, and
+// Temporal Cloud. logger may be nil.
+func Dial(ctx context.Context, logger log.Logger) (*Client, error) {
+	options, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return nil, fmt.Errorf("read Temporal's environment configuration: %w", err)
+	}
+	options.Logger = logger
+	temporal, err := client.DialContext(ctx, options)
+	if err != nil {
+		return nil, fmt.Errorf("reach Temporal at %s (see TEMPORAL_ADDRESS): %w", options.HostPort, err)
+	}
+	return New(temporal, options.Namespace), nil
+}
+
+// New makes a Client of a connection that the caller has, and keeps.
+func New(temporal client.Client, namespace string) *Client {
+	if namespace == "" {
+		namespace = client.DefaultNamespace
+	}
+	return &Client{temporal: temporal, namespace: namespace}
+}
+
+// Close ends the connection.
+func (c *Client) Close() { c.temporal.Close() }
+
+// Temporal is the connection itself, for workers and for what this package has no call for.
+func (c *Client) Temporal() client.Client { return c.temporal }
+
+// start starts a workflow, or finds the one of that ID that is already under way.
+func (c *Client) start(ctx context.Context, id, workflow, summary string, reuse enumspb.WorkflowIdReusePolicy,
+	conflict enumspb.WorkflowIdConflictPolicy, input any,
+) error {
+	_, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID:                       id,
+		TaskQueue:                api.QueueLifecycle,
+		WorkflowIDReusePolicy:    reuse,
+		WorkflowIDConflictPolicy: conflict,
+		StaticSummary:            summary,
+
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+	}, workflow, input)
+	return err
+}
+
+// update sends an update and answers with the workflow's state.
+func (c *Client) update(ctx context.Context, id, name string) (api.State, error) {
+	var state api.State
+	handle, err := c.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		WorkflowID: id, UpdateName: name, WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err == nil {
+		err = handle.Get(ctx, &state)
+	}
+	return state, translate(id, err)
+}
+
+// translate turns Temporal's errors into this package's.
+func translate(id string, err error) error {
+	var notFound *serviceerror.NotFound
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &notFound):
+		return fmt.Errorf("%s: %w, or ended", id, ErrNotFound)
+	case isApplicationError(err):
+		return fmt.Errorf("%w: %s", ErrRefused, applicationMessage(err))
+	}
+	return fmt.Errorf("%s: %w", id, err)
+}

@@ -1,0 +1,131 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/temporal"
+
+	"ferrodur/workflows/api"
+)
+
+// Provision places an order. It returns once the order is durable; see WaitActive. An
+// order whose ID was used before is the same order: nothing is started anew.
+func (c *Client) Provision(ctx context.Context, order api.Order) error {
+	if err := validate(order); err != nil {
+		return err
+	}
+	summary := fmt.Sprintf("%s at %s with %s", order.Plan, order.Site, order.Image)
+	err := c.start(ctx, api.InstanceID(order.ID), api.WorkflowInstance, summary,
+		enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE, enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING, order)
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	if err != nil && !errors.As(err, &started) {
+		return fmt.Errorf("order %s: %w", order.ID, err)
+	}
+	return nil
+}
+
+// validate refuses an order that cannot be meant.
+func validate(order api.Order) error {
+	for _, field := range []struct{ name, value string }{
+		{"an ID", order.ID}, {"a site", order.Site}, {"a plan", order.Plan}, {"an image", order.Image},
+	} {
+		if field.value == "" {
+			return fmt.Errorf("%w: the order has to name %s", ErrRefused, field.name)
+		}
+	}
+	if len(order.SSHKeys) == 0 && !order.UserData {
+		return fmt.Errorf("%w: order %s has neither an SSH key nor user data: nobody could log in", ErrRefused, order.ID)
+	}
+	return nil
+}
+
+// Return ends the tenancy of an active order. It returns once the return is durable;
+// see WaitEnded.
+func (c *Client) Return(ctx context.Context, order string) (api.State, error) {
+	return c.update(ctx, api.InstanceID(order), api.UpdateReturn)
+}
+
+// Enroll brings a declared server into service.
+func (c *Client) Enroll(ctx context.Context, input api.EnrollInput) error {
+	return c.startOnce(ctx, api.EnrollID(input.Server), api.WorkflowEnroll, "enrol "+input.Server, input)
+}
+
+// BurnIn tests a server that no order holds. It writes to every disk of the server.
+func (c *Client) BurnIn(ctx context.Context, input api.BurnInInput) error {
+	return c.startOnce(ctx, api.BurnInID(input.Server), api.WorkflowBurnIn, "burn "+input.Server+" in", input)
+}
+
+// startOnce starts a workflow that may run again when it has ended. ErrBusy says that it
+// is under way.
+func (c *Client) startOnce(ctx context.Context, id, workflow, summary string, input any) error {
+	err := c.start(ctx, id, workflow, summary,
+		enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, input)
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	if errors.As(err, &started) {
+		return fmt.Errorf("%s is %w", id, ErrBusy)
+	}
+	return err
+}
+
+// Retry tells a parked workflow to run the stage that failed again.
+func (c *Client) Retry(ctx context.Context, workflowID string) (api.State, error) {
+	return c.update(ctx, workflowID, api.UpdateRetry)
+}
+
+// Abort tells a workflow to stop, to undo everything that was done, and to end.
+func (c *Client) Abort(ctx context.Context, workflowID string) (api.State, error) {
+	return c.update(ctx, workflowID, api.UpdateAbort)
+}
+
+// State asks a workflow how it stands. It needs a lifecycle worker to answer.
+func (c *Client) State(ctx context.Context, workflowID string) (api.State, error) {
+	var state api.State
+	value, err := c.temporal.QueryWorkflow(ctx, workflowID, "", api.QueryState)
+	if err == nil {
+		err = value.Get(&state)
+	}
+	return state, translate(workflowID, err)
+}
+
+// WaitActive waits until an order is active. ErrEnded says that it ended instead; a
+// parked order goes on waiting, because an operator may yet retry it.
+func (c *Client) WaitActive(ctx context.Context, order string) (api.State, error) {
+	return c.wait(ctx, api.InstanceID(order), func(s api.State) bool { return s.Status == api.StatusActive })
+}
+
+// WaitEnded waits until a workflow has ended and holds nothing any more.
+func (c *Client) WaitEnded(ctx context.Context, workflowID string) (api.State, error) {
+	return c.wait(ctx, workflowID, func(s api.State) bool { return s.Status == api.StatusDone })
+}
+
+func (c *Client) wait(ctx context.Context, id string, reached func(api.State) bool) (api.State, error) {
+	for snapshot, err := range c.Watch(ctx, id, time.Second) {
+		switch state := snapshot.State; {
+		case err != nil:
+			return state, err
+		case reached(state):
+			return state, nil
+		case state.Ended():
+			return state, fmt.Errorf("%s %w as %s: %s", id, ErrEnded, state.Status, state.Reason)
+		}
+	}
+	return api.State{}, ctx.Err()
+}
+
+func isApplicationError(err error) bool {
+	var applicationErr *temporal.ApplicationError
+	return errors.As(err, &applicationErr)
+}
+
+func applicationMessage(err error) string {
+	var applicationErr *temporal.ApplicationError
+	if errors.As(err, &applicationErr) {
+		return applicationErr.Message()
+	}
+	return err.Error()
+}

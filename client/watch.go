@@ -1,0 +1,153 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
+
+	"ferrodur/workflows/api"
+)
+
+// Snapshot is how a workflow stands: its own account, and what the activities report
+// that are under way.
+type Snapshot struct {
+	api.State
+	Activities []Activity `json:"activities,omitempty"`
+}
+
+// Activity is one that is under way. Attempt counts from 1. Trouble is why the last
+// attempt failed.
+type Activity struct {
+	Name     string       `json:"name"`
+	Attempt  int          `json:"attempt"`
+	Trouble  string       `json:"trouble,omitempty"`
+	Progress api.Progress `json:"progress,omitzero"`
+}
+
+// Watch yields a workflow's snapshot every interval until it has ended, or ctx is done.
+// A server or worker that is away for a moment is waited for.
+func (c *Client) Watch(ctx context.Context, workflowID string, interval time.Duration) iter.Seq2[Snapshot, error] {
+	return func(yield func(Snapshot, error) bool) {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			snapshot, err := c.Snapshot(ctx, workflowID)
+			if err != nil && !passing(err) {
+				yield(snapshot, err)
+				return
+			}
+			if err == nil && (!yield(snapshot, nil) || snapshot.Ended()) {
+				return
+			}
+			select {
+			case <-ctx.Done():
+				yield(snapshot, ctx.Err())
+				return
+			case <-ticker.C:
+			}
+		}
+	}
+}
+
+// Snapshot asks a workflow how it stands, and Temporal for its pending activities.
+func (c *Client) Snapshot(ctx context.Context, workflowID string) (Snapshot, error) {
+	state, err := c.State(ctx, workflowID)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	description, err := c.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	if err != nil {
+		return Snapshot{}, translate(workflowID, err)
+	}
+	snapshot := Snapshot{State: state}
+	for _, pending := range description.GetPendingActivities() {
+		snapshot.Activities = append(snapshot.Activities, activity(pending))
+	}
+	return snapshot, nil
+}
+
+func activity(pending *workflowpb.PendingActivityInfo) Activity {
+	a := Activity{
+		Name:    pending.GetActivityType().GetName(),
+		Attempt: int(pending.GetAttempt()),
+		Trouble: pending.GetLastFailure().GetMessage(),
+	}
+	// A heartbeat without details, or of another version, is shown as none.
+	_ = converter.GetDefaultDataConverter().FromPayloads(pending.GetHeartbeatDetails(), &a.Progress)
+	return a
+}
+
+// passing says whether an error is one that waiting may cure.
+func passing(err error) bool {
+	var (
+		unavailable *serviceerror.Unavailable
+		exhausted   *serviceerror.ResourceExhausted
+		deadline    *serviceerror.DeadlineExceeded
+		queryFailed *serviceerror.QueryFailed
+	)
+	return errors.As(err, &unavailable) || errors.As(err, &exhausted) || errors.As(err, &deadline) || errors.As(err, &queryFailed)
+}
+
+// Listed is one workflow of a list.
+type Listed struct {
+	ID             string    `json:"id"`
+	Status         string    `json:"status"` // Temporal's: Running, Completed, Failed, …
+	Server         string    `json:"server,omitempty"`
+	Site           string    `json:"site,omitempty"`
+	Plan           string    `json:"plan,omitempty"`
+	Stage          api.Stage `json:"stage,omitempty"`
+	NeedsAttention bool      `json:"needs_attention"`
+	Started        time.Time `json:"started"`
+}
+
+// List yields the workflows that a Temporal list filter selects, newest first, such as
+// `FerrodurNeedsAttention = true` or `WorkflowType = "Instance" AND FerrodurSite = "ewr1"`.
+func (c *Client) List(ctx context.Context, query string) iter.Seq2[Listed, error] {
+	return func(yield func(Listed, error) bool) {
+		var token []byte
+		for {
+			page, err := c.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+				Namespace: c.namespace, Query: query, NextPageToken: token,
+			})
+			if err != nil {
+				yield(Listed{}, err)
+				return
+			}
+			for _, execution := range page.GetExecutions() {
+				if !yield(listed(execution), nil) {
+					return
+				}
+			}
+			if token = page.GetNextPageToken(); len(token) == 0 {
+				return
+			}
+		}
+	}
+}
+
+func listed(execution *workflowpb.WorkflowExecutionInfo) Listed {
+	l := Listed{
+		ID:      execution.GetExecution().GetWorkflowId(),
+		Status:  execution.GetStatus().String(),
+		Started: execution.GetStartTime().AsTime(),
+	}
+	decode := converter.GetDefaultDataConverter()
+	// What cannot be decoded stays empty: the list is still worth showing.
+	attribute := func(name string, value any) {
+		if payload, ok := execution.GetSearchAttributes().GetIndexedFields()[name]; ok {
+			_ = decode.FromPayload(payload, value)
+		}
+	}
+	attribute(api.SearchServer, &l.Server)
+	attribute(api.SearchSite, &l.Site)
+	attribute(api.SearchPlan, &l.Plan)
+	attribute(api.SearchStage, &l.Stage)
+	attribute(api.SearchNeedsAttention, &l.NeedsAttention)
+	return l
+}

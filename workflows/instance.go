@@ -1,0 +1,203 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/workflow"
+
+	"ferrodur/workflows/api"
+)
+
+// instance is one customer's tenancy of one server, from order to return.
+type instance struct {
+	journey
+	order        api.Order
+	returnWanted bool
+	mayHoldData  bool // the install began: the disk is wiped before anyone else gets it
+}
+
+// Instance carries an order from its reservation to its return. What was done for it is
+// undone in reverse order, after a return, an abort, or a failure that is not parked.
+// Its result is the last State; an order that failed or was aborted fails the workflow,
+// when nothing is held any more.
+func Instance(ctx workflow.Context, order api.Order) (api.State, error) {
+	i := &instance{order: order}
+	i.limits = order.Limits.WithDefaults()
+	i.parks = order.OnFailure != api.Undo
+	i.onPark = i.parkInstance
+	i.state = api.State{
+		ID: workflow.GetInfo(ctx).WorkflowExecution.ID, Status: api.StatusRunning,
+		Site: order.Site, Plan: order.Plan, Image: order.Image,
+	}
+	i.tenant = i.state.ID
+	ctx = i.heedCancellation(ctx)
+	if err := i.answerTenant(ctx); err != nil {
+		return i.state, err
+	}
+
+	err := i.there(ctx, i.steps())
+	if err == nil {
+		err = i.serve(ctx)
+	}
+	i.back(ctx)
+	return i.end(ctx, err)
+}
+
+// steps is the life of an instance: each stage, and what undoes it.
+func (i *instance) steps() []step {
+	return []step{
+		{stage: api.StageReserve, do: i.reserveServer, undone: api.StageFree, undo: i.freeServer},
+		{stage: api.StageAllocate, do: i.allocateAddresses, undone: api.StageRelease, undo: i.releaseAddresses},
+		{stage: api.StagePort, do: i.openPort, undone: api.StageClosePort, undo: i.closePort},
+		{stage: api.StageInstall, do: i.install, undone: api.StageWipe, undo: i.wipe, redo: api.StageInstall, skip: true},
+		{stage: api.StageConnect, do: i.connectTenant, undone: api.StageDisconnect, undo: i.disconnectTenant},
+		{stage: api.StageVerify, do: i.verify, redo: api.StageInstall},
+		{stage: api.StageStartUsage, do: i.startUsage, undone: api.StageStopUsage, undo: i.stopUsage},
+	}
+}
+
+func (i *instance) reserveServer(ctx workflow.Context) error {
+	server, err := call(i.inventory(ctx, fmt.Sprintf("a %s at %s", i.order.Plan, i.order.Site)), api.ReserveServer, api.ReserveServerInput{
+		Instance: i.state.ID, Site: i.order.Site, Plan: i.order.Plan, Image: i.order.Image, Hostname: i.hostname(),
+	})
+	if err != nil {
+		return err
+	}
+	i.state.Server = server
+	return nil
+}
+
+func (i *instance) freeServer(ctx workflow.Context) error {
+	return do(i.inventory(ctx, "free the server"), api.FreeServer,
+		api.FreeServerInput{Instance: i.state.ID, Park: i.abandoned})
+}
+
+func (i *instance) allocateAddresses(ctx workflow.Context) error {
+	links, err := call(i.ipam(ctx, "tenant links"), api.AllocateAddresses,
+		api.AllocateInput{Owner: i.state.ID, Site: i.order.Site, Role: api.TenantPool})
+	if err != nil {
+		return err
+	}
+	i.state.Addresses = links
+	return nil
+}
+
+func (i *instance) releaseAddresses(ctx workflow.Context) error {
+	return do(i.ipam(ctx, "release the tenant's links"), api.ReleaseAddresses, api.ReleaseInput{Owner: i.state.ID})
+}
+
+// install writes the image, and lets the agent reboot only when its result is stored and
+// the server will start from its disk.
+func (i *instance) install(ctx workflow.Context) error {
+	if err := i.setInstanceState(ctx, "provisioning", ""); err != nil {
+		return err
+	}
+	i.mayHoldData = true
+	_, target, err := i.runAgent(ctx, bootJob{kind: api.JobInstall, await: api.AwaitInstall, install: &api.InstallTarget{
+		Instance: i.state.ID, Image: i.order.Image, Hostname: i.hostname(), SSHKeys: i.order.SSHKeys,
+		Links: i.state.Addresses, UserData: i.order.UserData,
+	}})
+	if err != nil {
+		return err
+	}
+	server := i.state.Server.Name
+	err = do(i.bmcWork(ctx, server+" starts from its disk"), api.SetBootDevice,
+		api.SetBootDeviceInput{Server: server, Device: api.BootDisk})
+	if err != nil {
+		return err
+	}
+	return i.releaseAgent(ctx, target, true)
+}
+
+// wipe empties every disk and has the proof stored. Without a proof the server goes to
+// nobody.
+func (i *instance) wipe(ctx workflow.Context) error {
+	if !i.mayHoldData {
+		return nil
+	}
+	if err := i.setInstanceState(ctx, "wiping", ""); err != nil {
+		return err
+	}
+	result, target, err := i.runAgent(ctx, bootJob{kind: api.JobWipe, await: api.AwaitWipe})
+	if err != nil {
+		return err
+	}
+	err = do(i.inventory(ctx, "store the proof"), api.StoreWipe, api.StoreWipeInput{
+		Server: i.state.Server.Name, Instance: i.state.ID, Key: target, Report: *result.Wipe,
+	})
+	if err != nil {
+		return err
+	}
+	return i.releaseAgent(ctx, target, false)
+}
+
+func (i *instance) connectTenant(ctx workflow.Context) error {
+	return i.configurePort(ctx, api.TenantProfile, i.state.Addresses, i.state.ID)
+}
+
+// disconnectTenant cuts the tenant off at once, before anything that takes time.
+func (i *instance) disconnectTenant(ctx workflow.Context) error {
+	return i.configurePort(ctx, api.QuarantineProfile, api.Links{}, "")
+}
+
+func (i *instance) verify(ctx workflow.Context) error {
+	_, err := call(i.bootWork(ctx, "the installed system calls home and answers", i.limits.CallHome), api.VerifyInstance,
+		api.VerifyInput{Instance: i.state.ID, Links: i.state.Addresses, CallHome: i.limits.CallHome})
+	if err != nil {
+		return err
+	}
+	server := i.state.Server.Name
+	return do(i.bootWork(ctx, "no boot target for "+server, brief), api.ClearBootTarget, api.ClearBootTargetInput{Server: server})
+}
+
+// startUsage begins the tenancy in the books.
+func (i *instance) startUsage(ctx workflow.Context) error {
+	return i.setInstanceState(ctx, "active", "")
+}
+
+func (i *instance) stopUsage(ctx workflow.Context) error {
+	return i.setInstanceState(ctx, "returning", "")
+}
+
+// serve leaves the server to the tenant until it is returned.
+func (i *instance) serve(ctx workflow.Context) error {
+	i.state.Status = api.StatusActive
+	return i.run(ctx, api.StageActive, func(ctx workflow.Context) error {
+		return workflow.Await(ctx, func() bool { return i.returnWanted })
+	}, false)
+}
+
+// answerTenant adds the update that ends a tenancy to what every journey answers to.
+func (i *instance) answerTenant(ctx workflow.Context) error {
+	if err := i.answer(ctx); err != nil {
+		return err
+	}
+	return workflow.SetUpdateHandlerWithOptions(ctx, api.UpdateReturn, func(workflow.Context) (api.State, error) {
+		i.returnWanted = true
+		return i.state, nil
+	}, workflow.UpdateHandlerOptions{Validator: i.mayReturn, Description: "End the tenancy: wipe the server, give everything back."})
+}
+
+func (i *instance) mayReturn() error {
+	if i.state.Status != api.StatusActive {
+		return fmt.Errorf("%s is %s at stage %q: only an active instance can be returned; %s stops one that is not yet active",
+			i.state.ID, i.state.Status, i.state.Stage, api.UpdateAbort)
+	}
+	return nil
+}
+
+func (i *instance) parkInstance(ctx workflow.Context, reason string) error {
+	return i.setInstanceState(ctx, "parked", reason)
+}
+
+func (i *instance) setInstanceState(ctx workflow.Context, state, reason string) error {
+	return do(i.inventory(ctx, "instance is "+state), api.SetInstanceState,
+		api.SetInstanceStateInput{Instance: i.state.ID, State: state, Reason: reason})
+}
+
+func (i *instance) hostname() string {
+	if i.order.Hostname != "" {
+		return i.order.Hostname
+	}
+	return i.order.ID
+}

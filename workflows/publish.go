@@ -1,0 +1,70 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"ferrodur/workflows/api"
+)
+
+// publish shows the state in Temporal's list (search attributes) and on the workflow's
+// page (current details).
+func (j *journey) publish(ctx workflow.Context) error {
+	workflow.SetCurrentDetails(ctx, details(j.state))
+	keyword := func(name, value string) temporal.SearchAttributeUpdate {
+		return temporal.NewSearchAttributeKeyKeyword(name).ValueSet(value)
+	}
+	updates := []temporal.SearchAttributeUpdate{
+		keyword(api.SearchStage, string(j.state.Stage)),
+		temporal.NewSearchAttributeKeyBool(api.SearchNeedsAttention).ValueSet(j.state.Status == api.StatusParked),
+	}
+	if j.state.Server.Name != "" {
+		updates = append(updates, keyword(api.SearchServer, j.state.Server.Name))
+	}
+	if j.state.Site != "" {
+		updates = append(updates, keyword(api.SearchSite, j.state.Site))
+	}
+	if j.state.Plan != "" {
+		updates = append(updates, keyword(api.SearchPlan, j.state.Plan))
+	}
+	return workflow.UpsertTypedSearchAttributes(ctx, updates...)
+}
+
+// details is what an operator sees at a glance, as Markdown.
+func details(s api.State) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "### %s: %s\n\n", s.Status, s.Stage)
+	switch {
+	case s.Status == api.StatusParked:
+		fmt.Fprintf(&b, "**Needs attention.** %s\n\nMend the cause, then send the update `%s`; or send `%s` to give up.\n\n",
+			s.Reason, api.UpdateRetry, api.UpdateAbort)
+	case s.Reason != "":
+		fmt.Fprintf(&b, "%s\n\n", s.Reason)
+	case s.Status == api.StatusActive:
+		fmt.Fprintf(&b, "The tenant has the server. Send the update `%s` to end the tenancy.\n\n", api.UpdateReturn)
+	}
+	if s.Server.Name != "" {
+		fmt.Fprintf(&b, "- server: `%s` at %s, port `%s` of `%s`\n", s.Server.Name, s.Server.Site, s.Server.Port, s.Server.Switch)
+	}
+	for _, link := range s.Addresses.List() {
+		fmt.Fprintf(&b, "- address: `%s`\n", link.Server.Addr())
+	}
+	if len(s.Stages) > 0 {
+		b.WriteString("\n| stage | outcome | took |\n| --- | --- | --- |\n")
+	}
+	for _, r := range s.Stages {
+		outcome := string(r.Outcome)
+		if outcome == "" {
+			outcome = "running"
+		}
+		if r.Detail != "" {
+			outcome += ": " + strings.ReplaceAll(r.Detail, "|", "\\|")
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.Stage, outcome, r.Took.Round(100*time.Millisecond))
+	}
+	return b.String()
+}
