@@ -68,10 +68,10 @@ func (j *journey) abort() {
 // cancelled, because what it holds has to be given back.
 func (j *journey) heedCancellation(ctx workflow.Context) workflow.Context {
 	journeyCtx, _ := workflow.NewDisconnectedContext(ctx)
-	workflow.Go(journeyCtx, func(workflow.Context) {
-		ctx.Done().Receive(journeyCtx, nil)
+	workflow.Go(journeyCtx, func(watchCtx workflow.Context) {
+		ctx.Done().Receive(watchCtx, nil)
 		if err := j.mayAbort(); err != nil {
-			workflow.GetLogger(ctx).Warn("cancellation not heeded", "reason", err)
+			workflow.GetLogger(watchCtx).Warn("cancellation not heeded", "reason", err)
 			return
 		}
 		j.abort()

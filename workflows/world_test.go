@@ -1,0 +1,274 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"ferrodur/report"
+	"ferrodur/workflows"
+	"ferrodur/workflows/api"
+)
+
+// world stands for everything that activities touch: the inventory, the addresses, a
+// switch port, a server with its disk. It knows what is held, so that a test can ask
+// whether anything is held at the end.
+type world struct {
+	mu       sync.Mutex
+	env      *testsuite.TestWorkflowEnvironment
+	holder   string            // who holds the one server
+	server   string            // its state
+	instance string            // the instance's state
+	links    map[string]bool   // owners of links
+	port     api.Profile       // the server's port
+	powered  bool              // the server's power
+	disk     string            // "", "tenant", "clean"
+	target   string            // live boot target
+	job      api.JobKind       // its job
+	calls    map[string]int    // activity → runs
+	faults   map[string]*fault // activity → how it fails
+	trail    []string          // effects, in order
+	wipes    int               // proofs stored
+	burnIn   report.BurnIn     // what the agent will report
+	short    []string          // hardware mismatches to report
+}
+
+// fault makes runs of an activity fail. Before: without its effect; else the effect is
+// there and the answer is lost.
+type fault struct {
+	times  int // how many runs fail; -1: all
+	before bool
+	err    error
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	w := &world{
+		env: suite.NewTestWorkflowEnvironment(), server: "available", port: api.QuarantineProfile,
+		links: map[string]bool{}, calls: map[string]int{}, faults: map[string]*fault{},
+		burnIn: report.BurnIn{Passed: true, Tests: []report.Test{{Name: "stress-ng", Component: "cpu", Passed: true}}},
+	}
+	w.env.SetTestTimeout(20 * time.Second)
+	workflows.Register(w.env)
+	handle(w, api.FindServer, func(api.FindServerInput) (api.Server, error) { return theServer, nil })
+	handle(w, api.ReserveServer, func(in api.ReserveServerInput) (api.Server, error) {
+		if w.holder != in.Instance && w.server != "available" {
+			return api.Server{}, temporal.NewNonRetryableApplicationError("no c1.small is available at ewr1", api.ErrorRefused, nil)
+		}
+		w.holder, w.server = in.Instance, "reserved"
+		return theServer, nil
+	})
+	handle(w, api.FreeServer, func(in api.FreeServerInput) (api.None, error) {
+		if w.holder == in.Instance {
+			w.holder, w.server = "", "available"
+			if in.Park != "" {
+				w.server = "parked"
+			}
+		}
+		w.instance = "ended"
+		return api.None{}, nil
+	})
+	handle(w, api.TakeServer, func(in api.TakeServerInput) (api.None, error) {
+		if w.holder != "" && w.holder != "test" {
+			return api.None{}, temporal.NewNonRetryableApplicationError("s1 is held", api.ErrorRefused, nil)
+		}
+		w.holder, w.server = "test", in.State
+		return api.None{}, nil
+	})
+	handle(w, api.LeaveServer, func(in api.LeaveServerInput) (api.None, error) {
+		if w.holder == "test" {
+			w.holder, w.server = "", in.State
+		}
+		return api.None{}, nil
+	})
+	handle(w, api.SetServerState, func(in api.SetServerStateInput) (api.None, error) {
+		w.server = in.State
+		return api.None{}, nil
+	})
+	handle(w, api.SetInstanceState, func(in api.SetInstanceStateInput) (api.None, error) {
+		w.instance = in.State
+		return api.None{}, nil
+	})
+	handle(w, api.StoreHardware, func(api.StoreHardwareInput) (api.HardwareDiff, error) {
+		return api.HardwareDiff{Mismatches: w.short}, nil
+	})
+	handle(w, api.StoreBurnIn, func(api.StoreBurnInInput) (api.None, error) { return api.None{}, nil })
+	handle(w, api.StoreWipe, func(in api.StoreWipeInput) (api.None, error) {
+		w.wipes++
+		return api.None{}, nil
+	})
+	handle(w, api.AllocateAddresses, func(in api.AllocateInput) (api.Links, error) {
+		w.links[in.Owner] = true
+		if in.Role == api.ProvisioningPool {
+			return api.Links{IPv4: api.Link{Switch: netip.MustParsePrefix("203.0.113.0/31"), Server: netip.MustParsePrefix("203.0.113.1/31")}}, nil
+		}
+		return tenantLinks, nil
+	})
+	handle(w, api.ReleaseAddresses, func(in api.ReleaseInput) (api.None, error) {
+		delete(w.links, in.Owner)
+		return api.None{}, nil
+	})
+	handle(w, api.ConfigurePort, func(in api.ConfigurePortInput) (api.PortChange, error) {
+		if in.Profile == api.TenantProfile && w.disk != "tenant" {
+			return api.PortChange{}, errors.New("test: the tenant's port is opened before the install")
+		}
+		w.port = in.Profile
+		return api.PortChange{Changed: true}, nil
+	})
+	handle(w, api.CheckBMC, func(api.BMCInput) (api.None, error) { return api.None{}, nil })
+	handle(w, api.PowerCycle, func(in api.PowerCycleInput) (api.None, error) {
+		w.powered = true
+		return api.None{}, nil
+	})
+	handle(w, api.PowerOff, func(api.BMCInput) (api.None, error) {
+		w.powered = false
+		return api.None{}, nil
+	})
+	handle(w, api.SetBootDevice, func(api.SetBootDeviceInput) (api.None, error) { return api.None{}, nil })
+	handle(w, api.SetBootTarget, func(in api.SetBootTargetInput) (api.None, error) {
+		w.target, w.job = in.Target, in.Job
+		return api.None{}, nil
+	})
+	handle(w, api.AwaitAgent, func(in api.AwaitAgentInput) (api.None, error) {
+		if w.port != api.ProvisioningProfile || !w.powered || w.target != in.Target {
+			return api.None{}, fmt.Errorf("test: no agent can come up: port %s, power %v, target %q", w.port, w.powered, w.target)
+		}
+		return api.None{}, nil
+	})
+	handle(w, api.AwaitInspect, func(api.AwaitJobInput) (api.JobResult, error) {
+		return api.JobResult{Hardware: &report.Hardware{}}, nil
+	})
+	handle(w, api.AwaitBurnIn, func(api.AwaitJobInput) (api.JobResult, error) {
+		return api.JobResult{Hardware: &report.Hardware{}, BurnIn: &w.burnIn}, nil
+	})
+	handle(w, api.AwaitInstall, func(api.AwaitJobInput) (api.JobResult, error) {
+		w.disk = "tenant"
+		return api.JobResult{Disk: "/dev/vda"}, nil
+	})
+	handle(w, api.AwaitWipe, func(api.AwaitJobInput) (api.JobResult, error) {
+		w.disk = "clean"
+		return api.JobResult{Wipe: &report.Wipe{}}, nil
+	})
+	handle(w, api.ReleaseAgent, func(in api.ReleaseAgentInput) (api.None, error) {
+		w.powered = in.Reboot
+		return api.None{}, nil
+	})
+	handle(w, api.ClearBootTarget, func(api.ClearBootTargetInput) (api.None, error) {
+		w.target = ""
+		return api.None{}, nil
+	})
+	handle(w, api.VerifyInstance, func(api.VerifyInput) (api.Verified, error) {
+		if w.disk != "tenant" || w.port != api.TenantProfile {
+			return api.Verified{}, fmt.Errorf("test: nothing can answer: disk %q, port %s", w.disk, w.port)
+		}
+		return api.Verified{}, nil
+	})
+	return w
+}
+
+// handle registers an activity with its effect on the world and the faults of the test.
+func handle[In, Out any](w *world, name api.Activity[In, Out], effect func(In) (Out, error)) {
+	run := func(_ context.Context, in In) (Out, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.calls[string(name)]++
+		fault := w.faults[string(name)]
+		fails := fault != nil && fault.times != 0
+		if fails && fault.times > 0 {
+			fault.times--
+		}
+		var none Out
+		if fails && fault.before {
+			return none, fault.err
+		}
+		w.trail = append(w.trail, string(name))
+		out, err := effect(in)
+		if fails {
+			return none, fault.err
+		}
+		return out, err
+	}
+	w.env.RegisterActivityWithOptions(run, activity.RegisterOptions{Name: string(name)})
+}
+
+// held lists what somebody holds that nobody should hold once an order has ended.
+func (w *world) held() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var held []string
+	note := func(bad bool, format string, args ...any) {
+		if bad {
+			held = append(held, fmt.Sprintf(format, args...))
+		}
+	}
+	note(w.holder != "", "the server is held by %s", w.holder)
+	note(w.port != api.QuarantineProfile, "the port is %s", w.port)
+	note(w.powered, "the server is on")
+	note(w.disk == "tenant", "the disk holds the tenant's data")
+	note(w.target != "", "boot target %s is live", w.target)
+	for owner := range w.links {
+		note(owner != api.ServerKey(theServer.Name), "%s holds addresses", owner)
+	}
+	sort.Strings(held)
+	return held
+}
+
+func (w *world) mustHoldNothing(t *testing.T) {
+	t.Helper()
+	if held := w.held(); len(held) > 0 {
+		t.Errorf("still held: %s", strings.Join(held, "; "))
+	}
+}
+
+// update sends an update at a time of the test's clock and reports a refusal.
+func (w *world) update(t *testing.T, name string, after time.Duration, refused func(error)) {
+	w.env.RegisterDelayedCallback(func() {
+		w.env.UpdateWorkflow(name, fmt.Sprintf("%s@%s", name, after), &testsuite.TestUpdateCallback{
+			OnAccept: func() {
+				if refused != nil {
+					t.Errorf("update %s at %s was accepted", name, after)
+				}
+			},
+			OnReject: func(err error) {
+				if refused == nil {
+					t.Errorf("update %s at %s was refused: %v", name, after, err)
+					return
+				}
+				refused(err)
+			},
+			OnComplete: func(any, error) {},
+		})
+	}, after)
+}
+
+func (w *world) state(t *testing.T) api.State {
+	t.Helper()
+	value, err := w.env.QueryWorkflow(api.QueryState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state api.State
+	if err := value.Get(&state); err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+var (
+	theServer   = api.Server{Name: "s1", Site: "ewr1", Plan: "c1.small", Switch: "sw1", Port: "swp1", MAC: "52:54:00:00:00:01"}
+	tenantLinks = api.Links{
+		IPv4: api.Link{Switch: netip.MustParsePrefix("198.51.100.0/31"), Server: netip.MustParsePrefix("198.51.100.1/31")},
+		IPv6: api.Link{Switch: netip.MustParsePrefix("2001:db8::/127"), Server: netip.MustParsePrefix("2001:db8::1/127")},
+	}
+)
