@@ -9,12 +9,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ferrodur/lab/netns"
 )
@@ -25,6 +28,8 @@ var (
 	// ErrSurvived says that a process is there although it was killed.
 	ErrSurvived = errors.New("process survived SIGKILL")
 )
+
+const firstExtraFile = 3 // after standard input, output and error
 
 // Spec describes a program to be run.
 type Spec struct {
@@ -94,6 +99,12 @@ func launch(command *exec.Cmd, spec Spec) (*Process, error) {
 	}
 	launched := make(chan outcome, 1)
 	go func() {
+		// Nothing but the standard files is passed on. A caller that was itself started by a
+		// BMC has the BMC's sockets open, and they must not live on in the machine.
+		if err := unix.CloseRange(firstExtraFile, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+			launched <- outcome{err: err}
+			return
+		}
 		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 		if err := spec.Namespace.Enter(); err != nil {
 			launched <- outcome{err: err}

@@ -96,6 +96,21 @@ func TestStartTellsWhatCannotRun(t *testing.T) {
 	}
 }
 
+// A socket that came to us without close-on-exec does not leak into the program.
+func TestFilesAreNotPassedOn(t *testing.T) {
+	dir := t.TempDir()
+	leak, err := syscall.Open("/dev/null", syscall.O_RDONLY, 0) // no O_CLOEXEC
+	must(t, err)
+	defer func() { _ = syscall.Close(leak) }()
+	p, err := process.Start(sleeper(t, dir))
+	must(t, err)
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID))
+	must(t, err)
+	if len(files) != 3 {
+		t.Errorf("the program has %d open files, want 3", len(files))
+	}
+}
+
 // The test binary is run again as the parent, and killed: what becomes of its child?
 func TestParentIsKilled(t *testing.T) {
 	if dir := os.Getenv("PROCESS_TEST_PARENT"); dir != "" {
