@@ -1,0 +1,149 @@
+// Package bmcsim runs OpenIPMI's ipmi_sim(1) as the BMC of a virtual server. It speaks
+// IPMI 2.0 over UDP, cipher suite 3 (RAKP-HMAC-SHA1), and hands power and boot order to a
+// program of the caller's.
+package bmcsim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"ferrodur/bmc/presence"
+	"ferrodur/lab/netns"
+	"ferrodur/lab/process"
+)
+
+var (
+	// ErrNoSimulator says that ipmi_sim is not installed.
+	ErrNoSimulator = errors.New("ipmi_sim not found: install the Debian package openipmi")
+	// ErrNotAnswering says that ipmi_sim was started and does not answer.
+	ErrNotAnswering = errors.New("ipmi_sim does not answer")
+	// ErrUnquotable says that a setting cannot be written in ipmi_sim's configuration.
+	ErrUnquotable = errors.New("may hold no quote, backslash or control character")
+)
+
+const (
+	startTime = 10 * time.Second // until the first answer
+	stopGrace = 2 * time.Second
+)
+
+// Config describes one BMC.
+type Config struct {
+	Name      string          // of the BMC; names its PID file and its log
+	Namespace netns.Namespace // network namespace to listen in; empty: the caller's
+	Dir       string          // what it keeps, its configuration and log; made with mode 0700
+	Address   netip.AddrPort  // UDP
+	User      string          // administrator, up to 16 bytes
+	Password  string          // up to 16 bytes, IPMI 1.5's limit, which ipmi_sim keeps
+
+	// ChassisControl is the program, with its arguments, behind power and boot order.
+	// ipmi_sim adds the BMC's address on the IPMB (0x20) and one of
+	//
+	//	get power|boot …                     answer "power:0|1", "boot:none|pxe|default", a line each
+	//	set power|boot|reset|shutdown VALUE  do it
+	//	check power|boot|reset|shutdown      exit status 0 if it can be set
+	//
+	// The program holds up the whole BMC as long as it runs.
+	ChassisControl []string
+
+	// DieWithParent has the BMC end with the caller; otherwise it outlives it.
+	DieWithParent bool
+}
+
+// BMC is a running simulator.
+type BMC struct {
+	process *process.Process
+}
+
+// Start runs the BMC and waits until it answers, at most ten seconds. If it is running
+// already, it is left as it is.
+//
+// Errors: ErrNoSimulator, ErrUnquotable, ErrNotAnswering.
+func Start(ctx context.Context, config Config) (*BMC, error) {
+	program, err := exec.LookPath("ipmi_sim")
+	if err != nil {
+		return nil, ErrNoSimulator
+	}
+	if err := config.write(); err != nil {
+		return nil, fmt.Errorf("BMC %s: %w", config.Name, err)
+	}
+	running, err := process.Start(process.Spec{
+		Name:          config.Name,
+		Dir:           config.Dir,
+		Namespace:     config.Namespace,
+		Command:       []string{program, "-n", "-c", config.lanFile(), "-f", config.emulatorFile(), "-s", config.stateDir()},
+		DieWithParent: config.DieWithParent,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("BMC %s: %w", config.Name, err)
+	}
+	bmc := &BMC{process: running}
+	if err := bmc.await(ctx, config); err != nil {
+		return nil, errors.Join(err, bmc.Stop(context.WithoutCancel(ctx)))
+	}
+	return bmc, nil
+}
+
+// Stop ends the BMC. Its server is left as it is.
+func (b *BMC) Stop(ctx context.Context) error { return b.process.Stop(ctx, stopGrace) }
+
+// PID is that of the simulator.
+func (b *BMC) PID() int { return b.process.PID }
+
+// Stop ends the BMC of that name and folder if it is running, whoever started it.
+func Stop(ctx context.Context, dir, name string) error {
+	return process.Stop(ctx, dir, name, stopGrace)
+}
+
+func (b *BMC) await(ctx context.Context, config Config) error {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	go func() {
+		select {
+		case <-b.process.Exited(): // its address may be taken, for example
+			giveUp(errors.New("it ended"))
+		case <-ctx.Done():
+		}
+	}()
+	conn, err := config.Namespace.Dial(ctx, "udp", config.Address.String())
+	if err != nil {
+		return fmt.Errorf("BMC %s: %w", config.Name, err)
+	}
+	defer func() { _ = conn.Close() }()
+	err = presence.Ask(ctx, conn)
+	if err == nil && !b.process.Running() {
+		err = errors.New("it ended, and another BMC has the address")
+	}
+	if err != nil {
+		return fmt.Errorf("BMC %s at %s: %w: %w; see %s",
+			config.Name, config.Address, ErrNotAnswering, err, filepath.Join(config.Dir, config.Name+".log"))
+	}
+	return nil
+}
+
+func (c Config) stateDir() string     { return filepath.Join(c.Dir, "state") }
+func (c Config) lanFile() string      { return filepath.Join(c.Dir, c.Name+".lan") }
+func (c Config) emulatorFile() string { return filepath.Join(c.Dir, c.Name+".emu") }
+
+// write puts both configuration files in place, readable by the owner only: one holds the
+// password.
+func (c Config) write() error {
+	lan, err := c.lan()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.stateDir(), 0o700); err != nil {
+		return err
+	}
+	return errors.Join(
+		os.WriteFile(c.lanFile(), lan, 0o600),
+		os.WriteFile(c.emulatorFile(), c.emulator(), 0o600),
+	)
+}
