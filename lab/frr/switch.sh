@@ -1,0 +1,65 @@
+#!/bin/bash
+# The switch's first process. It runs in PID, mount and UTS namespaces of its own, made by
+# unshare(1), and in the switch's network namespace: when it ends, all of the switch ends,
+# and nothing of it is left in the machine's own /etc and /run.
+#
+# SWITCH_DIR       the switch's folder: frr/, sshd_config, authorized_keys, password.hash
+# SWITCH_NAME      its host name
+# SWITCH_USER      the login name of its operators
+# SWITCH_PORTS     the ports that DHCP is relayed from
+# SWITCH_RELAY     the DHCP server, and
+# SWITCH_UPLINK    the interface towards it; both empty: no relay
+set -euo pipefail
+cd "$SWITCH_DIR"
+trap 'exit 0' TERM
+
+hostname "$SWITCH_NAME"
+
+# What is written below /etc stays in memory, but for FRR's own folder.
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir /run/etc /run/work /run/sshd /run/frr
+mount -t overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work overlay /etc
+mount --bind frr /etc/frr
+mount -t tmpfs -o mode=755 tmpfs /var/log/frr
+chown -R frr:frr /etc/frr /run/frr /var/log/frr
+
+# Operators land in vtysh, without a pager and without a shell.
+printf '#!/bin/sh\nVTYSH_PAGER=cat exec vtysh\n' >/run/login
+chmod 755 /run/login
+useradd --no-create-home --home-dir / --shell /run/login --gid frrvty --groups frr "$SWITCH_USER"
+printf '%s:%s\n' "$SWITCH_USER" "$(cat password.hash)" | chpasswd --encrypted
+install -m 644 authorized_keys /run/authorized_keys
+
+# watchfrr belongs to it: it is who writes frr.conf for vtysh.
+/usr/lib/frr/frrinit.sh start
+/usr/sbin/sshd -D -e -f sshd_config &
+
+# The ports that are up and have an IPv4 address, with that address.
+relayed() {
+	for port in $SWITCH_PORTS; do
+		ip -4 -oneline address show dev "$port" up | awk '{ print $2, $4 }'
+	done
+}
+
+# dhcrelay reads the interfaces' addresses when it starts and never again, and a port gets
+# its address long after the switch has started: a new dhcrelay for every change.
+relay() {
+	local before='' now pid='' options
+	{ echo start; ip -4 monitor link address; } | while read -r _; do
+		now=$(relayed)
+		[ "$now" != "$before" ] || continue
+		before=$now
+		[ -z "$pid" ] || { kill "$pid" && wait "$pid" || true; }
+		pid=
+		options=$(awk 'NF { print "-id", $1 }' <<<"$now")
+		[ -n "$options" ] || continue
+		# shellcheck disable=SC2086 # several words are meant
+		dhcrelay -4 -d -a -m forward --no-pid -iu "$SWITCH_UPLINK" $options "$SWITCH_RELAY" &
+		pid=$!
+	done
+}
+[ -z "$SWITCH_RELAY" ] || relay &
+
+until vtysh -c 'show version' >/dev/null 2>&1; do sleep 0.05; done
+touch ready
+wait

@@ -1,0 +1,331 @@
+package switches_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"ferrodur/lab/frr"
+	"ferrodur/switches"
+)
+
+func TestFRR(t *testing.T) {
+	shared := newRig(t)
+	for name, test := range map[string]func(*testing.T, *rig){
+		"life of a port":         lifeOfAPort,
+		"foreign configuration":  foreignConfiguration,
+		"drift is seen":          driftIsSeen,
+		"refused line":           refusedLine,
+		"unknown port":           unknownPort,
+		"diff changes nothing":   diffChangesNothing,
+		"closed tap":             closedTap,
+		"two at once":            twoAtOnce,
+		"wrong host key":         wrongHostKey,
+		"wrong password":         wrongPassword,
+		"unreachable":            unreachable,
+		"silent server":          silentServer,
+		"context ends a command": contextEndsCommand,
+		"busy":                   busy,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, shared) })
+	}
+	t.Run("survives a restart", func(t *testing.T) { survivesRestart(t, shared) })
+}
+
+func lifeOfAPort(t *testing.T, rig *rig) {
+	port := port(1)
+	provisioning := switches.Intent{
+		Port: port, Profile: switches.Provisioning, Description: "ams1-r1-s1 instance/o-42",
+		Addresses: prefixes("198.51.100.0/31", "2001:db8:0:1::/127"),
+	}
+	change := rig.apply(t, provisioning)
+	if !change.Changed || !reflect.DeepEqual(change.Running, provisioning) {
+		t.Fatalf("create: got %+v", change)
+	}
+	want := []string{
+		"+ description ferrodur provisioning ams1-r1-s1 instance/o-42",
+		"+ ip address 198.51.100.0/31",
+		"+ ipv6 address 2001:db8:0:1::/127",
+		"+ no ipv6 nd suppress-ra",
+		"+ ipv6 nd ra-interval 3",
+	}
+	if !slices.Equal(change.Diff, want) {
+		t.Errorf("create: diff %q, want %q", change.Diff, want)
+	}
+	expect(t, rig.kernel(t, port), "198.51.100.0/31", "2001:db8:0:1::/127", ",UP")
+	expect(t, rig.vtysh(t, "show interface "+port), "ND router advertisements are sent every 3 seconds")
+	expect(t, rig.startup(t), "description ferrodur provisioning ams1-r1-s1 instance/o-42")
+
+	if change = rig.apply(t, provisioning); change.Changed || len(change.Diff) > 0 {
+		t.Errorf("repeat: got %+v, want no change", change)
+	}
+
+	tenant := switches.Intent{
+		Port: port, Profile: switches.Tenant, Description: "ams1-r1-s1 instance/o-42",
+		Addresses: prefixes("203.0.113.8/31", "2001:db8:0:1::/127"),
+	}
+	change = rig.apply(t, tenant)
+	if !change.Changed || !reflect.DeepEqual(change.Running, tenant) {
+		t.Fatalf("tenant: got %+v", change)
+	}
+	expect(t, rig.kernel(t, port), "203.0.113.8/31", "2001:db8:0:1::/127")
+	expectNot(t, rig.kernel(t, port), "198.51.100.0/31")
+	expectNot(t, rig.vtysh(t, "show interface "+port), "router advertisements are sent")
+
+	quarantine := switches.Intent{Port: port, Profile: switches.Quarantine, Description: "ams1-r1-s1"}
+	change = rig.apply(t, quarantine)
+	if !change.Changed || !reflect.DeepEqual(change.Running, quarantine) {
+		t.Fatalf("quarantine: got %+v", change)
+	}
+	expectNot(t, rig.kernel(t, port), "203.0.113.8", "2001:db8", ",UP")
+
+	change = rig.apply(t, provisioning)
+	if !change.Changed || !reflect.DeepEqual(change.Running, provisioning) {
+		t.Fatalf("out of quarantine: got %+v", change)
+	}
+	expect(t, rig.kernel(t, port), "198.51.100.0/31", "2001:db8:0:1::/127", ",UP")
+}
+
+func foreignConfiguration(t *testing.T, rig *rig) {
+	port := port(2)
+	rig.vtysh(t, "configure terminal", "ip route 203.0.113.128/25 blackhole",
+		"interface "+port, "bandwidth 12345", "ip address 198.51.100.66/24")
+	change := rig.apply(t, tenantOn(port, "198.51.100.2/31"))
+	if !slices.Equal(change.Foreign, []string{"bandwidth 12345"}) {
+		t.Errorf("foreign lines %q", change.Foreign)
+	}
+	if !slices.Contains(change.Diff, "- ip address 198.51.100.66/24") {
+		t.Errorf("an address by hand stayed: diff %q", change.Diff)
+	}
+	rig.apply(t, switches.Intent{Port: port, Profile: switches.Quarantine})
+	expect(t, rig.vtysh(t, "show running-config"), "bandwidth 12345", "ip route 203.0.113.128/25 blackhole")
+}
+
+func driftIsSeen(t *testing.T, rig *rig) {
+	port := port(3)
+	intent := tenantOn(port, "198.51.100.4/31")
+	rig.apply(t, intent)
+	rig.vtysh(t, "configure terminal", "interface "+port, "shutdown")
+	session := rig.open(t)
+	running, err := session.Read(t.Context(), port)
+	check(t, err)
+	if running.Profile != "" || running.Description != intent.Description {
+		t.Errorf("a port that was shut by hand reads as %+v", running)
+	}
+	change, err := session.Apply(t.Context(), intent)
+	check(t, err)
+	if !slices.Equal(change.Diff, []string{"- shutdown"}) || !reflect.DeepEqual(change.Running, intent) {
+		t.Errorf("healed with %+v", change)
+	}
+}
+
+// FRR takes no class E addresses (RFC 1112 §4); the intent's own rules do.
+func refusedLine(t *testing.T, rig *rig) {
+	port := port(4)
+	before := tenantOn(port, "198.51.100.6/31")
+	rig.apply(t, before)
+	session := rig.open(t)
+	_, err := session.Apply(t.Context(), tenantOn(port, "255.255.255.254/31", "2001:db8:0:4::/127"))
+	var refused *switches.RefusedError
+	if !errors.As(err, &refused) {
+		t.Fatalf("got %v, want a RefusedError", err)
+	}
+	if refused.Line != "ip address 255.255.255.254/31" || refused.Answer != "% Invalid address" {
+		t.Errorf("got %+v", refused)
+	}
+	running, err := session.Read(t.Context(), port)
+	check(t, err)
+	if !reflect.DeepEqual(running, before) {
+		t.Errorf("after the refusal the port is %+v, want it as it was", running)
+	}
+}
+
+func unknownPort(t *testing.T, rig *rig) {
+	session := rig.open(t)
+	_, err := session.Apply(t.Context(), tenantOn("swp99", "198.51.100.8/31"))
+	if !errors.Is(err, switches.ErrUnknownPort) {
+		t.Errorf("got %v, want ErrUnknownPort", err)
+	}
+	expectNot(t, rig.vtysh(t, "show running-config"), "swp99")
+	rig.vtysh(t, "configure terminal", "interface swp98", "description by hand")
+	if _, err := session.Read(t.Context(), "swp98"); !errors.Is(err, switches.ErrUnknownPort) {
+		t.Errorf("configured but not there: got %v, want ErrUnknownPort", err)
+	}
+}
+
+func diffChangesNothing(t *testing.T, rig *rig) {
+	port := port(5)
+	session := rig.open(t)
+	change, err := session.Diff(t.Context(), tenantOn(port, "198.51.100.10/31"))
+	check(t, err)
+	if !change.Changed || len(change.Diff) != 2 {
+		t.Errorf("got %+v", change)
+	}
+	expectNot(t, rig.vtysh(t, "show running-config"), "198.51.100.10/31")
+}
+
+func closedTap(t *testing.T, rig *rig) {
+	intent := switches.Intent{Port: "tap1", Profile: switches.Provisioning, Addresses: prefixes("198.51.100.12/31", "2001:db8:0:5::/127")}
+	if change := rig.apply(t, intent); !reflect.DeepEqual(change.Running, intent) {
+		t.Errorf("got %+v", change)
+	}
+	expect(t, rig.kernel(t, "tap1"), "198.51.100.12/31", "2001:db8:0:5::/127", "NO-CARRIER")
+}
+
+func twoAtOnce(t *testing.T, rig *rig) {
+	intents := []switches.Intent{tenantOn(port(6), "198.51.100.14/31"), tenantOn(port(7), "198.51.100.16/31")}
+	var group sync.WaitGroup
+	for _, intent := range intents {
+		group.Go(func() {
+			session, err := rig.sessions.Open(t.Context(), rig.device)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer session.Close()
+			if change, err := session.Apply(t.Context(), intent); err != nil || !reflect.DeepEqual(change.Running, intent) {
+				t.Errorf("got %+v, %v", change, err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func wrongHostKey(t *testing.T, rig *rig) {
+	ofSameKind, _, err := ed25519.GenerateKey(rand.Reader)
+	check(t, err)
+	ofOtherKind, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(t, err)
+	for _, key := range []any{ofSameKind, ofOtherKind.Public()} {
+		public, err := ssh.NewPublicKey(key)
+		check(t, err)
+		device := rig.device
+		device.HostKey = string(ssh.MarshalAuthorizedKey(public))
+		refuse(t, rig, device, switches.ErrHostKey)
+	}
+}
+
+func wrongPassword(t *testing.T, rig *rig) {
+	device := rig.device
+	device.Password = "not-the-password"
+	if err := refuse(t, rig, device, switches.ErrAuth); strings.Contains(err.Error(), device.Password) {
+		t.Errorf("the error tells the password: %v", err)
+	}
+}
+
+func unreachable(t *testing.T, rig *rig) {
+	device := rig.device
+	device.Address = "192.0.2.2:2222" // refused
+	refuse(t, rig, device, switches.ErrUnreachable)
+	device.Address = "203.0.113.1:22" // no route
+	refuse(t, rig, device, switches.ErrUnreachable)
+}
+
+// A server that accepts the connection and says nothing ends with the time-out.
+func silentServer(t *testing.T, rig *rig) {
+	listener, err := rig.namespace.Listen(t.Context(), "tcp", "192.0.2.2:2022")
+	check(t, err)
+	defer func() { _ = listener.Close() }()
+	sessions := switches.NewSessions(switches.Config{Dial: rig.namespace.Dial, Connect: 300 * time.Millisecond})
+	device := rig.device
+	device.Address = listener.Addr().String()
+	begun := time.Now()
+	if _, err := sessions.Open(t.Context(), device); !errors.Is(err, switches.ErrUnreachable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want ErrUnreachable and DeadlineExceeded", err)
+	}
+	if took := time.Since(begun); took > 2*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+func contextEndsCommand(t *testing.T, rig *rig) {
+	session := rig.open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := session.Read(ctx, port(8)); !errors.Is(err, switches.ErrUnreachable) || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want ErrUnreachable and Canceled", err)
+	}
+}
+
+func busy(t *testing.T, rig *rig) {
+	first := rig.open(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := rig.sessions.Open(ctx, rig.device); !errors.Is(err, switches.ErrBusy) {
+		t.Errorf("got %v, want ErrBusy", err)
+	}
+	first.Close()
+	first.Close()
+	rig.open(t)
+}
+
+// The switch loses its power and the kernel its addresses; a session that was open ends.
+func survivesRestart(t *testing.T, rig *rig) {
+	port := port(9)
+	intent := switches.Intent{Port: port, Profile: switches.Provisioning, Addresses: prefixes("198.51.100.20/31", "2001:db8:0:9::/127")}
+	rig.apply(t, intent)
+	cut := rig.open(t)
+	check(t, frr.Stop(t.Context(), rig.config.Dir))
+	if _, err := cut.Read(t.Context(), port); !errors.Is(err, switches.ErrUnreachable) {
+		t.Errorf("a session to a dead switch: got %v, want ErrUnreachable", err)
+	}
+	cut.Close()
+	_, err := rig.namespace.Run(t.Context(), "ip", "address", "flush", "dev", port)
+	check(t, err)
+
+	_, err = frr.Start(t.Context(), rig.config)
+	check(t, err)
+	session := rig.open(t)
+	running, err := session.Read(t.Context(), port)
+	check(t, err)
+	if !reflect.DeepEqual(running, intent) {
+		t.Errorf("after the restart: %+v", running)
+	}
+	expect(t, rig.kernel(t, port), "198.51.100.20/31", "2001:db8:0:9::/127")
+}
+
+func refuse(t *testing.T, rig *rig, device switches.Device, want error) error {
+	t.Helper()
+	session, err := rig.sessions.Open(t.Context(), device)
+	if err == nil {
+		session.Close()
+		t.Fatalf("%s let us in, want %v", device, want)
+	}
+	if !errors.Is(err, want) {
+		t.Errorf("got %v, want %v", err, want)
+	}
+	return err
+}
+
+func tenantOn(port string, addresses ...string) switches.Intent {
+	return switches.Intent{Port: port, Profile: switches.Tenant, Description: "ams1-r1-s2 instance/o-43", Addresses: prefixes(addresses...)}
+}
+
+func expect(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in\n%s", part, text)
+		}
+	}
+}
+
+func expectNot(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if strings.Contains(text, part) {
+			t.Errorf("%q in\n%s", part, text)
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package switches_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ferrodur/lab/frr"
+	"ferrodur/lab/netns"
+	"ferrodur/switches"
+)
+
+// rig is a real FRR switch in a network namespace, with ports that are cables to nowhere.
+type rig struct {
+	namespace netns.Namespace
+	config    frr.Config
+	device    switches.Device
+	sessions  *switches.Sessions
+}
+
+const (
+	rigPorts    = 12
+	rigPassword = "correct-horse"
+)
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: an FRR switch in a network namespace needs root")
+	}
+	ctx := t.Context()
+	namespace := netns.Namespace(fmt.Sprintf("sswt%d", os.Getpid()))
+	t.Cleanup(func() { check(t, namespace.Delete()) })
+	check(t, namespace.Create())
+	address := netip.MustParseAddrPort("192.0.2.2:22")
+	check(t, namespace.AddAddress("lo", netip.PrefixFrom(address.Addr(), 32)))
+	for n := 1; n <= rigPorts; n++ {
+		port := netns.End{Namespace: namespace, Interface: port(n)}
+		check(t, netns.Connect(port, netns.End{Namespace: namespace, Interface: "far" + port.Interface}))
+	}
+	check(t, namespace.AddTap("tap1"))
+
+	config := frr.Config{
+		Name: "sw1", Namespace: namespace, Dir: filepath.Join(t.TempDir(), "sw1"),
+		Address: address, User: "operator", Password: rigPassword,
+	}
+	t.Cleanup(func() { check(t, frr.Stop(context.Background(), config.Dir)) })
+	started, err := frr.Start(ctx, config)
+	check(t, err)
+	return &rig{
+		namespace: namespace,
+		config:    config,
+		device: switches.Device{
+			Name: "sw1", Platform: "frr", Address: address.String(),
+			User: config.User, Password: rigPassword, HostKey: started.HostKey(),
+		},
+		sessions: switches.NewSessions(switches.Config{Dial: namespace.Dial, Connect: 10 * time.Second, Command: 10 * time.Second}),
+	}
+}
+
+// port names a port. Each test has its own.
+func port(n int) string { return fmt.Sprintf("swp%d", n) }
+
+func (r *rig) open(t *testing.T) *switches.Session {
+	t.Helper()
+	session, err := r.sessions.Open(t.Context(), r.device)
+	check(t, err)
+	t.Cleanup(session.Close)
+	return session
+}
+
+// apply opens a session for one change, as an activity does.
+func (r *rig) apply(t *testing.T, intent switches.Intent) switches.Change {
+	t.Helper()
+	session, err := r.sessions.Open(t.Context(), r.device)
+	check(t, err)
+	defer session.Close()
+	change, err := session.Apply(t.Context(), intent)
+	check(t, err)
+	return change
+}
+
+// vtysh configures the switch by hand, past Ferrodur.
+func (r *rig) vtysh(t *testing.T, lines ...string) string {
+	t.Helper()
+	pids, err := r.namespace.PIDs()
+	check(t, err)
+	for _, pid := range pids {
+		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		if strings.TrimSpace(string(name)) != "zebra" {
+			continue
+		}
+		arguments := []string{"--target", fmt.Sprint(pid), "--all", "vtysh"}
+		for _, line := range lines {
+			arguments = append(arguments, "-c", line)
+		}
+		output, err := r.namespace.Run(t.Context(), "nsenter", arguments...)
+		check(t, err)
+		return string(output)
+	}
+	t.Fatal("no zebra in the namespace")
+	return ""
+}
+
+// kernel is what the switch's kernel has on a port.
+func (r *rig) kernel(t *testing.T, port string) string {
+	t.Helper()
+	output, err := r.namespace.Run(t.Context(), "ip", "address", "show", "dev", port)
+	check(t, err)
+	return string(output)
+}
+
+// startup is the configuration that the switch starts with.
+func (r *rig) startup(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(r.config.Dir, "frr", "frr.conf"))
+	check(t, err)
+	return string(text)
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func prefixes(texts ...string) []netip.Prefix {
+	var list []netip.Prefix
+	for _, text := range texts {
+		list = append(list, netip.MustParsePrefix(text))
+	}
+	return list
+}

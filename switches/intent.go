@@ -1,0 +1,132 @@
+package switches
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Profile says what a port is for.
+type Profile string
+
+// The profiles.
+const (
+	// Provisioning carries addresses and sends router advertisements, so that network boot
+	// firmware does not wait for them in vain.
+	Provisioning Profile = "provisioning"
+	// Tenant carries the tenant's addresses and sends no router advertisements: both ends of
+	// a /127 are configured by hand (RFC 6164 §5).
+	Tenant Profile = "tenant"
+	// Quarantine is shut and carries no address.
+	Quarantine Profile = "quarantine"
+)
+
+// Intent is what a port should be, or, when read from a switch, what it is. The profile
+// and Ferrodur's name are kept on the switch as the first words of the port's description:
+//
+//	description ferrodur tenant ams1-r1-s1 instance/o-42
+//
+// Read from a switch, Profile is empty unless the description names one and everything
+// else on the port is exactly as that profile demands. So two intents are equal only if
+// nothing has drifted. The description of a port that Ferrodur did not configure is there
+// in full.
+type Intent struct {
+	Port    string
+	Profile Profile
+	// Description names server and instance. Empty, or words of letters, digits and
+	// ._:/@+=,- with single blanks between them; at most 160 bytes.
+	Description string
+	// Addresses are the switch's own: IPv4 /31 (RFC 3021) and IPv6 /127 (RFC 6164). Their
+	// order does not matter. None in quarantine, at least one otherwise.
+	Addresses []netip.Prefix
+}
+
+const (
+	mark           = "ferrodur" // first word of every description that Ferrodur writes
+	descriptionMax = 160        // with the mark, below the 200 to 255 bytes that platforms allow
+	portMax        = 63
+)
+
+// Names and descriptions become part of command lines. What they may contain is listed
+// rather than what they may not: besides line breaks, a CLI may act on a question mark, a
+// tab, a quotation mark, a pipe or a semicolon.
+const word = `[A-Za-z0-9._:/@+=,-]+`
+
+// Validate returns an *InvalidIntentError, or nil if the intent can be applied.
+func (i Intent) Validate() error {
+	// Compiled here and not kept: validation is rare, and the package has no state.
+	if len(i.Port) > portMax || !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._:/-]*$`).MatchString(i.Port) {
+		return &InvalidIntentError{"Port", fmt.Sprintf("%q is not the name of a port", i.Port)}
+	}
+	if len(i.Description) > descriptionMax {
+		return &InvalidIntentError{"Description", fmt.Sprintf("longer than %d bytes", descriptionMax)}
+	}
+	if i.Description != "" && !regexp.MustCompile(`^`+word+`( `+word+`)*$`).MatchString(i.Description) {
+		return &InvalidIntentError{"Description", fmt.Sprintf("%q: only letters, digits, ._:/@+=,- and single blanks", i.Description)}
+	}
+	switch i.Profile {
+	case Quarantine:
+		if len(i.Addresses) > 0 {
+			return &InvalidIntentError{"Addresses", "a port in quarantine carries none"}
+		}
+	case Provisioning, Tenant:
+		if len(i.Addresses) == 0 {
+			return &InvalidIntentError{"Addresses", fmt.Sprintf("a %s port carries at least one", i.Profile)}
+		}
+	default:
+		return &InvalidIntentError{"Profile", fmt.Sprintf("%q is none of provisioning, tenant, quarantine", i.Profile)}
+	}
+	for n, address := range i.Addresses {
+		if err := validateAddress(address); err != nil {
+			return err
+		}
+		if slices.Contains(i.Addresses[:n], address) {
+			return &InvalidIntentError{"Addresses", fmt.Sprintf("%s is there twice", address)}
+		}
+	}
+	return nil
+}
+
+func validateAddress(prefix netip.Prefix) error {
+	address := prefix.Addr()
+	switch {
+	case !prefix.IsValid():
+		return &InvalidIntentError{"Addresses", "an address is not set"}
+	case address.Is4In6() || !address.IsGlobalUnicast():
+		return &InvalidIntentError{"Addresses", fmt.Sprintf("%s is not a unicast address", prefix)}
+	case address.BitLen()-prefix.Bits() != 1:
+		return &InvalidIntentError{"Addresses", fmt.Sprintf("%s is neither an IPv4 /31 nor an IPv6 /127", prefix)}
+	}
+	return nil
+}
+
+// label is the description as it stands on the switch.
+func (i Intent) label() string {
+	return strings.TrimSpace(fmt.Sprintf("%s %s %s", mark, i.Profile, i.Description))
+}
+
+// parseLabel is the inverse of label. Text that label did not write is a description.
+func parseLabel(text string) (Profile, string) {
+	words := strings.SplitN(text, " ", 3)
+	if len(words) < 2 || words[0] != mark {
+		return "", text
+	}
+	profile := Profile(words[1])
+	if profile != Provisioning && profile != Tenant && profile != Quarantine {
+		return "", text
+	}
+	return profile, strings.Join(words[2:], "")
+}
+
+// Change is what Apply did to a port, or what it would do.
+type Change struct {
+	Port    string
+	Changed bool     // configuration lines were, or would be, sent
+	Diff    []string // "- line" taken away, "+ line" added
+	// Foreign are the lines on the port that are not Ferrodur's concern. They are left as
+	// they are.
+	Foreign []string
+	Running Intent // as read back after the change
+}

@@ -1,0 +1,112 @@
+package switches
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/scrapli/scrapligo/driver/network"
+	"github.com/scrapli/scrapligo/driver/options"
+	"github.com/scrapli/scrapligo/platform"
+	"github.com/scrapli/scrapligo/util"
+)
+
+// The modes of a switch's CLI that every platform definition has.
+const (
+	operational   = "exec"
+	configuration = "configuration"
+)
+
+// terminal is a logged-in CLI. After an error other than *RefusedError it is of no use.
+type terminal struct {
+	wire *wire
+	cli  *network.Driver
+}
+
+// openTerminal finds the first prompt. The definition is in scrapligo's YAML form; command
+// bounds each exchange with the switch.
+func openTerminal(ctx context.Context, wire *wire, definition []byte, command time.Duration) (*terminal, error) {
+	described, err := platform.NewPlatform(definition, "",
+		options.WithCustomTransport(wire),
+		options.WithAuthBypass(), // connect has logged in
+		options.WithTimeoutOps(command),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("platform definition: %w", err)
+	}
+	cli, err := described.GetNetworkDriver()
+	if err != nil {
+		return nil, fmt.Errorf("platform definition: %w", err)
+	}
+	t := &terminal{wire: wire, cli: cli}
+	return t, t.exchange(ctx, cli.Open)
+}
+
+// show sends an operational command and returns the answer.
+func (t *terminal) show(ctx context.Context, command string) (answer string, err error) {
+	err = t.exchange(ctx, func() error {
+		if err := t.cli.AcquirePriv(operational); err != nil {
+			return err
+		}
+		answer, err = t.send(command)
+		return err
+	})
+	return answer, err
+}
+
+// configure enters configuration mode, sends the lines, and leaves it again. The first
+// line that refused recognises in its answer ends it, with a *RefusedError.
+func (t *terminal) configure(ctx context.Context, lines []string, refused func(answer string) bool) error {
+	return t.exchange(ctx, func() error {
+		if err := t.cli.AcquirePriv(configuration); err != nil {
+			return err
+		}
+		var refusal error
+		for _, line := range lines {
+			answer, err := t.send(line)
+			if err != nil {
+				return err
+			}
+			if refused(answer) {
+				refusal = &RefusedError{Line: line, Answer: strings.TrimSpace(answer)}
+				break
+			}
+		}
+		return errors.Join(refusal, t.cli.AcquirePriv(operational))
+	})
+}
+
+func (t *terminal) send(line string) (string, error) {
+	response, err := t.cli.Driver.SendCommand(line) // the outer one would change the mode first
+	if err != nil {
+		return "", fmt.Errorf("%q: %w", line, err)
+	}
+	return response.Result, nil
+}
+
+// exchange runs a dialogue that ends when ctx does, at the price of the session: a CLI
+// cannot be told to forget a line.
+func (t *terminal) exchange(ctx context.Context, dialogue func() error) error {
+	stop := context.AfterFunc(ctx, func() { _ = t.wire.Close() })
+	defer stop()
+	err := dialogue()
+	var refusal *RefusedError
+	switch {
+	case err == nil, errors.As(err, &refusal):
+		return err
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", ErrUnreachable, ctx.Err())
+	case errors.Is(err, util.ErrPrivilegeError):
+		return fmt.Errorf("%w: %w", ErrAuth, err)
+	default:
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+}
+
+func (t *terminal) close() {
+	// Errors of closing are of no interest: the switch ends what is left of the session.
+	_ = t.cli.Channel.Close()
+	_ = t.wire.Close()
+}

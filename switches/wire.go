@@ -1,0 +1,155 @@
+package switches
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/scrapli/scrapligo/transport"
+	"golang.org/x/crypto/ssh"
+)
+
+// wire carries a terminal session over SSH. It is a transport of scrapligo's, in place of
+// its own "standard" one, which cannot be cancelled, waits for ever on a server that
+// accepts connections and says nothing, and takes host keys from a file only.
+type wire struct {
+	client *ssh.Client
+	input  io.Writer
+	output io.Reader
+}
+
+var _ transport.Implementation = (*wire)(nil)
+
+// The terminal is wide, so that the switch does not wrap the echo of a long line.
+const (
+	terminalType = "xterm"
+	terminalRows = 255
+	terminalCols = 511
+)
+
+// dialer opens a network connection, as net.Dialer.DialContext does.
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// connect logs in and opens a shell on a terminal. ctx bounds connecting only.
+// ErrUnreachable, ErrHostKey, ErrAuth, *InvalidDeviceError.
+func connect(ctx context.Context, dial dialer, device Device) (*wire, error) {
+	config, err := device.login()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dial(ctx, "tcp", device.Address)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	client, err := handshake(conn, device.Address, config)
+	if err != nil {
+		_ = conn.Close()
+		return nil, errors.Join(err, ctx.Err())
+	}
+	session, err := shell(client)
+	if err == nil && !stop() {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = client.Close()
+		return nil, errors.Join(fmt.Errorf("%w: open a shell: %w", ErrUnreachable, err), ctx.Err())
+	}
+	return session, nil
+}
+
+// handshake exchanges keys and logs in. The library has no error type for a refused login:
+// what fails after the host key was found right, and is not the network, is the login.
+func handshake(conn net.Conn, address string, config *ssh.ClientConfig) (*ssh.Client, error) {
+	verified := false
+	verify := config.HostKeyCallback
+	config.HostKeyCallback = func(name string, remote net.Addr, key ssh.PublicKey) error {
+		err := verify(name, remote, key)
+		verified = err == nil
+		return err
+	}
+	connection, channels, requests, err := ssh.NewClientConn(conn, address, config)
+	if err == nil {
+		return ssh.NewClient(connection, channels, requests), nil
+	}
+	var negotiation *ssh.AlgorithmNegotiationError
+	var network net.Error
+	switch {
+	case errors.Is(err, ErrHostKey):
+		return nil, err
+	case errors.As(err, &negotiation) && negotiation.What == "host key":
+		return nil, fmt.Errorf("%w: %w", ErrHostKey, err)
+	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), !verified:
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	default:
+		return nil, fmt.Errorf("%w for user %s: %w", ErrAuth, config.User, err)
+	}
+}
+
+func shell(client *ssh.Client) (*wire, error) {
+	session, err := client.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	input, err := session.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	output, err := session.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := session.RequestPty(terminalType, terminalRows, terminalCols, ssh.TerminalModes{ssh.ECHO: 1}); err != nil {
+		return nil, err
+	}
+	return &wire{client: client, input: input, output: output}, session.Shell()
+}
+
+// pin accepts the pinned host key and no other.
+func pin(pinned ssh.PublicKey) ssh.HostKeyCallback {
+	return func(_ string, _ net.Addr, offered ssh.PublicKey) error {
+		if !bytes.Equal(offered.Marshal(), pinned.Marshal()) {
+			return fmt.Errorf("%w: the switch offers %s, pinned is %s",
+				ErrHostKey, ssh.FingerprintSHA256(offered), ssh.FingerprintSHA256(pinned))
+		}
+		return nil
+	}
+}
+
+// algorithms asks for the kind of key that is pinned: a switch that has several would
+// otherwise offer another kind, and be taken for an impostor.
+func algorithms(pinned ssh.PublicKey) []string {
+	if pinned.Type() == ssh.KeyAlgoRSA { // signed with SHA-1 only under this name, RFC 8332
+		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+	}
+	return []string{pinned.Type()}
+}
+
+// Open does nothing: a wire is made by connect.
+func (w *wire) Open(*transport.Args) error { return nil }
+
+// IsAlive is required by scrapligo, which does not call it.
+func (w *wire) IsAlive() bool { return true }
+
+// Close ends the connection, and with it every Read and Write under way.
+func (w *wire) Close() error { return w.client.Close() }
+
+// Read returns io.EOF for whatever ends the connection: scrapligo reads on after any
+// other error.
+func (w *wire) Read(n int) ([]byte, error) {
+	buffer := make([]byte, n)
+	n, err := w.output.Read(buffer)
+	if err != nil {
+		return nil, io.EOF
+	}
+	return buffer[:n], nil
+}
+
+// Write sends what is typed.
+func (w *wire) Write(typed []byte) error {
+	_, err := w.input.Write(typed)
+	return err
+}
