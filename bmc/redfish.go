@@ -3,7 +3,6 @@ package bmc
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	bmclib "github.com/bmc-toolbox/bmclib/v2/bmc"
 	"github.com/bmc-toolbox/bmclib/v2/providers/redfish"
 	"github.com/go-logr/logr"
-	"github.com/stmcginnis/gofish/common"
 )
 
 const redfishPort = "443"
@@ -40,13 +38,18 @@ func dialRedfish(e Endpoint, t target) (conn, error) {
 	return &redfishConn{e, t}, nil
 }
 
-// open reads the service root for one command. The provider ignores the contexts that it
-// is handed, so the command's goes in by the transport.
-func (c *redfishConn) open(ctx context.Context) (*redfish.Conn, error) {
-	transport := &http.Transport{
+// exchange is the provider for the time of one command.
+type exchange struct {
+	*redfish.Conn
+	transport *transport
+}
+
+// open reads the service root.
+func (c *redfishConn) open(ctx context.Context) (exchange, error) {
+	transport := &transport{ctx: ctx, next: &http.Transport{
 		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see redfishConn
-	}
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // see redfishConn
+	}}
 	host := c.target.host
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]" // the provider appends the port
@@ -54,21 +57,42 @@ func (c *redfishConn) open(ctx context.Context) (*redfish.Conn, error) {
 	provider := redfish.New(host, c.endpoint.User, c.endpoint.Password, logr.Discard(),
 		redfish.WithPort(c.target.portOr(redfishPort)),
 		redfish.WithUseBasicAuth(true),
-		redfish.WithHttpClient(&http.Client{Transport: bound{ctx, transport}}))
-	if err := provider.Open(ctx); err != nil {
-		return nil, classifyRedfish(err)
+		redfish.WithHttpClient(&http.Client{Transport: transport}))
+	x := exchange{provider, transport}
+	return x, x.classify(provider.Open(ctx))
+}
+
+// transport makes up for two things that the provider does: it ignores the contexts that
+// it is handed, and it turns what went wrong into text.
+type transport struct {
+	ctx     context.Context
+	next    http.RoundTripper
+	refused bool  // a request was answered with 401 or 403
+	failed  error // a request was not answered
+}
+
+func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := t.next.RoundTrip(request.WithContext(t.ctx))
+	if err != nil {
+		t.failed = err
+		return nil, err
 	}
-	return provider, nil
+	if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden {
+		t.refused = true
+	}
+	return response, nil
 }
 
-// bound is a transport whose requests end with a context.
-type bound struct {
-	ctx  context.Context
-	next http.RoundTripper
-}
-
-func (b bound) RoundTrip(request *http.Request) (*http.Response, error) {
-	return b.next.RoundTrip(request.WithContext(b.ctx))
+func (x exchange) classify(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case x.transport.refused:
+		return fmt.Errorf("%w: %w", ErrCredentials, err)
+	case x.transport.failed != nil:
+		return fmt.Errorf("%w: %w", ErrUnreachable, x.transport.failed)
+	}
+	return fmt.Errorf("%w: %w", ErrRefused, err)
 }
 
 func (c *redfishConn) power(ctx context.Context) (Power, error) {
@@ -78,7 +102,7 @@ func (c *redfishConn) power(ctx context.Context) (Power, error) {
 	}
 	state, err := provider.PowerStateGet(ctx)
 	if err != nil {
-		return "", classifyRedfish(err)
+		return "", provider.classify(err)
 	}
 	return Power(strings.ToLower(state)), nil
 }
@@ -89,7 +113,7 @@ func (c *redfishConn) setPower(ctx context.Context, power Power) error {
 		return err
 	}
 	_, err = provider.PowerSet(ctx, string(power))
-	return classifyRedfish(err)
+	return provider.classify(err)
 }
 
 func (c *redfishConn) setBootDevice(ctx context.Context, device BootDevice, uefi bool) error {
@@ -99,7 +123,7 @@ func (c *redfishConn) setBootDevice(ctx context.Context, device BootDevice, uefi
 	}
 	name := map[BootDevice]bmclib.BootDeviceType{Network: bmclib.BootDeviceTypePXE, Disk: bmclib.BootDeviceTypeDisk}[device]
 	_, err = provider.BootDeviceSet(ctx, string(name), device == Disk, uefi)
-	return classifyRedfish(err)
+	return provider.classify(err)
 }
 
 func (c *redfishConn) bootDevice(ctx context.Context) (BootDevice, error) {
@@ -109,7 +133,7 @@ func (c *redfishConn) bootDevice(ctx context.Context) (BootDevice, error) {
 	}
 	override, err := provider.BootDeviceOverrideGet(ctx)
 	if err != nil {
-		return "", classifyRedfish(err)
+		return "", provider.classify(err)
 	}
 	switch override.Device {
 	case bmclib.BootDeviceTypePXE:
@@ -124,19 +148,4 @@ func (c *redfishConn) bootDevice(ctx context.Context) (BootDevice, error) {
 // is dozens of requests.
 func (c *redfishConn) product(context.Context) (vendor, model string, err error) {
 	return "", "", nil
-}
-
-func classifyRedfish(err error) error {
-	if err == nil {
-		return nil
-	}
-	var answer *common.Error
-	var network net.Error
-	switch {
-	case errors.As(err, &answer) && (answer.HTTPReturnedStatusCode == http.StatusUnauthorized || answer.HTTPReturnedStatusCode == http.StatusForbidden):
-		return fmt.Errorf("%w: %w", ErrCredentials, err)
-	case errors.As(err, &network):
-		return fmt.Errorf("%w: %w", ErrUnreachable, err)
-	}
-	return fmt.Errorf("%w: %w", ErrRefused, err)
 }

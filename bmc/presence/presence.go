@@ -19,6 +19,8 @@ var ErrSilent = errors.New("no IPMI answer")
 // asked again.
 const resend = 500 * time.Millisecond
 
+const afterRefusal = 50 * time.Millisecond
+
 // Ask sends Get Channel Authentication Capabilities over conn, a UDP connection to the
 // BMC, until it is answered or ctx ends. Every IPMI 2.0 BMC must answer this command
 // outside of a session (IPMI v2.0 §22.13), and ipmitool begins every session with it.
@@ -29,8 +31,7 @@ func Ask(ctx context.Context, conn net.Conn) error {
 	defer stop()
 	answer := make([]byte, 256)
 	for ctx.Err() == nil {
-		asked := time.Now()
-		if err := conn.SetDeadline(asked.Add(resend)); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(resend)); err != nil {
 			return fmt.Errorf("%w: %w", ErrSilent, err)
 		}
 		_, err := conn.Write(question())
@@ -40,9 +41,9 @@ func Ask(ctx context.Context, conn net.Conn) error {
 				return nil
 			}
 		}
-		// A refusal (ICMP port unreachable) comes at once; a BMC that is only just
+		// No answer in time, or a refusal (ICMP port unreachable): a BMC that is only just
 		// starting refuses, too.
-		pause(ctx, resend-time.Since(asked))
+		pause(ctx, afterRefusal)
 	}
 	return fmt.Errorf("%w: %w", ErrSilent, context.Cause(ctx))
 }

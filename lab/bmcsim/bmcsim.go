@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -24,7 +25,7 @@ var (
 	// ErrNotAnswering says that ipmi_sim was started and does not answer.
 	ErrNotAnswering = errors.New("ipmi_sim does not answer")
 	// ErrUnquotable says that a setting cannot be written in ipmi_sim's configuration.
-	ErrUnquotable = errors.New("may hold no quote, backslash or control character")
+	ErrUnquotable = errors.New("may hold no quote, backslash or control character, user and password no blank")
 )
 
 const (
@@ -63,7 +64,8 @@ type BMC struct {
 // Start runs the BMC and waits until it answers, at most ten seconds. If it is running
 // already, it is left as it is.
 //
-// Errors: ErrNoSimulator, ErrUnquotable, ErrNotAnswering.
+// Errors: ErrNoSimulator, ErrUnquotable, ErrNotAnswering; syscall.EADDRINUSE where the
+// address is taken.
 func Start(ctx context.Context, config Config) (*BMC, error) {
 	program, err := exec.LookPath("ipmi_sim")
 	if err != nil {
@@ -71,6 +73,11 @@ func Start(ctx context.Context, config Config) (*BMC, error) {
 	}
 	if err := config.write(); err != nil {
 		return nil, fmt.Errorf("BMC %s: %w", config.Name, err)
+	}
+	if _, err := process.Find(config.Dir, config.Name); errors.Is(err, process.ErrNotRunning) {
+		if err := config.claim(ctx); err != nil {
+			return nil, fmt.Errorf("BMC %s: %w", config.Name, err)
+		}
 	}
 	running, err := process.Start(process.Spec{
 		Name:          config.Name,
@@ -95,6 +102,22 @@ func (b *BMC) Stop(ctx context.Context) error { return b.process.Stop(ctx, stopG
 // PID is that of the simulator.
 func (b *BMC) PID() int { return b.process.PID }
 
+// claim finds out whether the address is free. ipmi_sim shares it with whoever has it, and
+// the two get each other's packets.
+func (c Config) claim(ctx context.Context) error {
+	return c.Namespace.Do(func() error {
+		var listen net.ListenConfig
+		conn, err := listen.ListenPacket(ctx, "udp", c.Address.String())
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+}
+
+// Exited returns a channel that is closed when a BMC that this process started has ended.
+func (b *BMC) Exited() <-chan struct{} { return b.process.Exited() }
+
 // Stop ends the BMC of that name and folder if it is running, whoever started it.
 func Stop(ctx context.Context, dir, name string) error {
 	return process.Stop(ctx, dir, name, stopGrace)
@@ -107,7 +130,7 @@ func (b *BMC) await(ctx context.Context, config Config) error {
 	defer giveUp(nil)
 	go func() {
 		select {
-		case <-b.process.Exited(): // its address may be taken, for example
+		case <-b.process.Exited():
 			giveUp(errors.New("it ended"))
 		case <-ctx.Done():
 		}
@@ -117,11 +140,7 @@ func (b *BMC) await(ctx context.Context, config Config) error {
 		return fmt.Errorf("BMC %s: %w", config.Name, err)
 	}
 	defer func() { _ = conn.Close() }()
-	err = presence.Ask(ctx, conn)
-	if err == nil && !b.process.Running() {
-		err = errors.New("it ended, and another BMC has the address")
-	}
-	if err != nil {
+	if err := presence.Ask(ctx, conn); err != nil {
 		return fmt.Errorf("BMC %s at %s: %w: %w; see %s",
 			config.Name, config.Address, ErrNotAnswering, err, filepath.Join(config.Dir, config.Name+".log"))
 	}

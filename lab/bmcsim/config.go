@@ -36,6 +36,9 @@ func (c Config) lan() ([]byte, error) {
 			}
 		}
 	}
+	if strings.ContainsAny(c.User+c.Password, " ") {
+		return nil, fmt.Errorf("user or password: %w", ErrUnquotable) // ipmi_sim ends them there
+	}
 	// ipmi_sim hands the line to the shell.
 	words := make([]string, len(c.ChassisControl))
 	for i, word := range c.ChassisControl {
@@ -54,12 +57,14 @@ func quotable(s string) bool {
 }
 
 // emulator is in the form of ipmi_sim_cmd(5): one management controller, an event log of
-// 1000 entries with one entry in it, and a FRU that tells what the server is.
+// 1000 entries with one in it ("system boot initiated by power up", IPMI v2.0 table 42-3),
+// and a FRU that tells what the server is.
 func (c Config) emulator() []byte {
 	fru := productFRU("Ferrodur", "virtual server", c.Name)
 	return fmt.Appendf(nil, `mc_setbmc 0x20
 mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr
 sel_enable 0x20 1000 0x0a
+sel_add 0x20 0x02 0 0 0 0 0x20 0 0x04 0x1d 0x01 0x6f 0x00 0xff 0xff
 mc_add_fru_data 0x20 0 %d data%s
 mc_enable 0x20
 `, len(fru), hexBytes(fru))
