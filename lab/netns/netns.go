@@ -122,33 +122,43 @@ func (n Namespace) PIDs() ([]int, error) {
 
 // Do calls fn on an operating system thread that is in the namespace. Sockets that fn
 // opens and processes that it starts belong to the namespace for good; goroutines that it
-// starts do not run there.
+// starts do not run there. The thread ends with fn.
 func (n Namespace) Do(fn func() error) error {
 	done := make(chan error, 1)
-	go func() {
-		// Ending a goroutine that is still locked destroys its thread. That is the way out
-		// for a thread that cannot be brought home.
-		runtime.LockOSThread()
-		home, err := vnetns.Get()
-		if err != nil {
-			done <- err
-			return
-		}
-		defer func() { _ = home.Close() }()
-		if err = n.enter(); err == nil {
+	n.Thread(func(err error) {
+		if err == nil {
 			err = fn()
 		}
-		if vnetns.Set(home) == nil {
-			runtime.UnlockOSThread()
-		}
 		done <- err
-	}()
+	})
 	return <-done
 }
 
-// Enter moves the calling thread into the namespace for good. The caller has locked its
-// goroutine to the thread and never unlocks it.
-func (n Namespace) Enter() error { return n.enter() }
+// Thread calls fn in a new goroutine that has an operating system thread to itself, in the
+// namespace, and does not wait for it. The thread ends with fn. If it cannot enter the
+// namespace, fn is told why and must not go on.
+func (n Namespace) Thread(fn func(err error)) {
+	begin := func() { fn(n.enter()) }
+	go func() {
+		// A goroutine that ends while it is locked takes its thread along. So must it be:
+		// a thread that was in a namespace is of no use to others.
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			begin()
+			return
+		}
+		// The first thread stands for the process, in /proc and to PIDs: it stays at home,
+		// held here until another goroutine has another thread.
+		defer runtime.UnlockOSThread()
+		elsewhere := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			close(elsewhere)
+			begin()
+		}()
+		<-elsewhere
+	}()
+}
 
 func (n Namespace) enter() error {
 	if n == "" {

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -98,15 +97,14 @@ func launch(command *exec.Cmd, spec Spec) (*Process, error) {
 		err     error
 	}
 	launched := make(chan outcome, 1)
-	go func() {
-		// Nothing but the standard files is passed on. A caller that was itself started by a
-		// BMC has the BMC's sockets open, and they must not live on in the machine.
-		if err := unix.CloseRange(firstExtraFile, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+	spec.Namespace.Thread(func(err error) {
+		if err != nil {
 			launched <- outcome{err: err}
 			return
 		}
-		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-		if err := spec.Namespace.Enter(); err != nil {
+		// Nothing but the standard files is passed on. A caller that was itself started by a
+		// BMC has the BMC's sockets open, and they must not live on in the machine.
+		if err := unix.CloseRange(firstExtraFile, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 			launched <- outcome{err: err}
 			return
 		}
@@ -126,7 +124,7 @@ func launch(command *exec.Cmd, spec Spec) (*Process, error) {
 		launched <- outcome{process: process}
 		_ = command.Wait()
 		close(exited)
-	}()
+	})
 	result := <-launched
 	return result.process, result.err
 }
