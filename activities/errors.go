@@ -1,0 +1,52 @@
+package activities
+
+import (
+	"context"
+	"errors"
+
+	"go.temporal.io/sdk/temporal"
+
+	"ferrodur/bmc"
+	"ferrodur/inventory"
+	"ferrodur/ipam"
+	"ferrodur/switches"
+	"ferrodur/workflows/api"
+)
+
+// fail classifies a room's error. What is not named here is worth a retry: the network, a
+// busy device, a database that restarts. The rooms' texts name the thing and the next
+// step, and hold no secrets, so they go to the operator as they are.
+func fail(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case refused(err):
+		return temporal.NewNonRetryableApplicationError(err.Error(), api.ErrorRefused, nil)
+	case needsOperator(err):
+		return temporal.NewNonRetryableApplicationError(err.Error(), api.ErrorOperator, nil)
+	case errors.Is(err, context.Canceled):
+		return err
+	}
+	return temporal.NewApplicationError(err.Error(), "")
+}
+
+// refused says whether an order cannot be met, now or ever, as it stands.
+func refused(err error) bool {
+	return is[inventory.NotFoundError](err) || is[inventory.NoServerError](err) || is[inventory.HeldError](err) ||
+		errors.Is(err, inventory.ErrInstanceEnded) ||
+		errors.Is(err, ipam.ErrNoPool) || is[*ipam.ExhaustedError](err)
+}
+
+// needsOperator says whether a person must act before a retry can help.
+func needsOperator(err error) bool {
+	return is[inventory.TransitionError](err) || is[inventory.NotWipedError](err) ||
+		errors.Is(err, switches.ErrAuth) || errors.Is(err, switches.ErrHostKey) ||
+		errors.Is(err, switches.ErrUnknownPlatform) || errors.Is(err, switches.ErrUnknownPort) ||
+		is[*switches.InvalidDeviceError](err) || is[*switches.InvalidIntentError](err) || is[*switches.RefusedError](err) ||
+		errors.Is(err, bmc.ErrCredentials) || errors.Is(err, bmc.ErrNoIpmitool) || errors.Is(err, bmc.ErrEndpoint)
+}
+
+func is[E error](err error) bool {
+	var target E
+	return errors.As(err, &target)
+}

@@ -1,0 +1,34 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+)
+
+// pulse is the pause between heartbeats; the workflows allow for three times as much
+// silence.
+const pulse = 4 * time.Second
+
+// beating runs work that reports no progress of its own, with a heartbeat beside it, so
+// that a worker that died is noticed and a cancellation arrives.
+func beating[Out any](ctx context.Context, work func(context.Context) (Out, error)) (Out, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	stopped := make(chan struct{})
+	defer func() { cancel(); <-stopped }()
+	go func() {
+		defer close(stopped)
+		ticker := time.NewTicker(pulse)
+		defer ticker.Stop()
+		for {
+			activity.RecordHeartbeat(ctx)
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+		}
+	}()
+	return work(ctx)
+}

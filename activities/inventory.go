@@ -1,0 +1,114 @@
+package activities
+
+import (
+	"context"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/worker"
+
+	"ferrodur/inventory"
+	"ferrodur/workflows/api"
+)
+
+// Inventory serves the task queue lifecycle, beside the workflows.
+type Inventory struct {
+	Inventory *inventory.Store
+}
+
+// Register makes the activities known to a worker.
+func (i *Inventory) Register(r worker.ActivityRegistry) {
+	register(r, api.FindServer, i.FindServer)
+	register(r, api.ReserveServer, i.ReserveServer)
+	register(r, api.FreeServer, i.FreeServer)
+	register(r, api.TakeServer, i.TakeServer)
+	register(r, api.LeaveServer, i.LeaveServer)
+	register(r, api.SetServerState, i.SetServerState)
+	register(r, api.SetInstanceState, i.SetInstanceState)
+	register(r, api.StoreHardware, i.StoreHardware)
+	register(r, api.StoreBurnIn, i.StoreBurnIn)
+	register(r, api.StoreWipe, i.StoreWipe)
+}
+
+// FindServer looks a server up.
+func (i *Inventory) FindServer(ctx context.Context, in api.FindServerInput) (api.Server, error) {
+	server, err := i.Inventory.Server(ctx, in.Server)
+	return reference(server), fail(err)
+}
+
+// ReserveServer gives an available server to an instance; asked again, the same one.
+func (i *Inventory) ReserveServer(ctx context.Context, in api.ReserveServerInput) (api.Server, error) {
+	server, err := i.Inventory.Reserve(ctx, inventory.Order{
+		Instance: in.Instance, Site: in.Site, Plan: in.Plan, Image: in.Image, Hostname: in.Hostname,
+	})
+	return reference(server), fail(err)
+}
+
+// FreeServer ends an instance. Its server is available again, or parked.
+func (i *Inventory) FreeServer(ctx context.Context, in api.FreeServerInput) (api.None, error) {
+	next := inventory.Available
+	if in.Park != "" {
+		next = inventory.Parked
+	}
+	return api.None{}, fail(i.Inventory.EndInstance(ctx, in.Instance, next, in.Park))
+}
+
+// TakeServer makes the calling workflow the holder of a server.
+func (i *Inventory) TakeServer(ctx context.Context, in api.TakeServerInput) (api.None, error) {
+	return api.None{}, fail(i.Inventory.Take(ctx, transition(ctx, in.Server, in.State, "")))
+}
+
+// LeaveServer ends the calling workflow's hold on a server.
+func (i *Inventory) LeaveServer(ctx context.Context, in api.LeaveServerInput) (api.None, error) {
+	return api.None{}, fail(i.Inventory.Leave(ctx, transition(ctx, in.Server, in.State, "")))
+}
+
+// SetServerState moves a server that the calling workflow holds.
+func (i *Inventory) SetServerState(ctx context.Context, in api.SetServerStateInput) (api.None, error) {
+	return api.None{}, fail(i.Inventory.SetServerState(ctx, transition(ctx, in.Server, in.State, in.Reason)))
+}
+
+// SetInstanceState moves an instance, and its server with it.
+func (i *Inventory) SetInstanceState(ctx context.Context, in api.SetInstanceStateInput) (api.None, error) {
+	return api.None{}, fail(i.Inventory.SetInstanceState(ctx, in.Instance, inventory.InstanceState(in.State), in.Reason))
+}
+
+// StoreHardware stores what was found on a server and compares it with what was declared.
+func (i *Inventory) StoreHardware(ctx context.Context, in api.StoreHardwareInput) (api.HardwareDiff, error) {
+	if err := i.Inventory.StoreHardware(ctx, in.Server, in.Hardware); err != nil {
+		return api.HardwareDiff{}, fail(err)
+	}
+	server, err := i.Inventory.Server(ctx, in.Server)
+	if err != nil {
+		return api.HardwareDiff{}, fail(err)
+	}
+	plan, err := i.Inventory.Plan(ctx, server.Plan)
+	if err != nil {
+		return api.HardwareDiff{}, fail(err)
+	}
+	var diff api.HardwareDiff
+	for _, mismatch := range inventory.Compare(server, plan, in.Hardware) {
+		diff.Mismatches = append(diff.Mismatches, mismatch.String())
+	}
+	return diff, nil
+}
+
+// StoreBurnIn stores the outcome of a burn-in.
+func (i *Inventory) StoreBurnIn(ctx context.Context, in api.StoreBurnInInput) (api.None, error) {
+	return api.None{}, fail(i.Inventory.StoreBurnIn(ctx, in.Server, in.Key, in.Report))
+}
+
+// StoreWipe stores the proof of a wipe.
+func (i *Inventory) StoreWipe(ctx context.Context, in api.StoreWipeInput) (api.None, error) {
+	return api.None{}, fail(i.Inventory.StoreWipe(ctx, in.Server, in.Instance, in.Key, in.Report))
+}
+
+func transition(ctx context.Context, server, state, reason string) inventory.Transition {
+	return inventory.Transition{
+		Server: server, To: inventory.ServerState(state), Reason: reason,
+		Workflow: activity.GetInfo(ctx).WorkflowExecution.ID,
+	}
+}
+
+func reference(s inventory.Server) api.Server {
+	return api.Server{Name: s.Name, Site: s.Site, Plan: s.Plan, Switch: s.Switch, Port: s.Port, MAC: s.MAC}
+}
