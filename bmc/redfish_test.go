@@ -1,6 +1,7 @@
 package bmc_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -168,12 +169,26 @@ func TestRedfishFrozen(t *testing.T) {
 	b.mutex.Lock()
 	started := time.Now()
 	_, err = c.PowerState(t.Context(), endpoint)
-	b.mutex.Unlock()
 	if !errors.Is(err, bmc.ErrUnreachable) {
 		t.Error(err)
 	}
 	if took := time.Since(started); took > 4*time.Second {
 		t.Errorf("took %s", took)
+	}
+	_, err = c.Probe(t.Context(), endpoint) // finds no way now
+	if !errors.Is(err, bmc.ErrUnreachable) {
+		t.Error(err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(200*time.Millisecond, cancel)
+	started = time.Now()
+	_, err = c.PowerState(cancelled, endpoint)
+	b.mutex.Unlock()
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if took := time.Since(started); took > time.Second {
+		t.Errorf("took %s after the end of its context", took)
 	}
 }
 
