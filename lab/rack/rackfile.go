@@ -1,0 +1,3 @@
+package rack
+
+func (c Config) writeRackFile(hostKey string) error { return nil }
