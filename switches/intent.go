@@ -102,6 +102,16 @@ func validateAddress(prefix netip.Prefix) error {
 	return nil
 }
 
+// Equal tells whether two intents say the same, whatever the order of their addresses.
+func (i Intent) Equal(other Intent) bool {
+	return i.Port == other.Port && i.Profile == other.Profile && i.Description == other.Description &&
+		slices.Equal(sorted(i.Addresses), sorted(other.Addresses))
+}
+
+func sorted(addresses []netip.Prefix) []netip.Prefix {
+	return slices.SortedFunc(slices.Values(addresses), netip.Prefix.Compare)
+}
+
 // label is the description as it stands on the switch.
 func (i Intent) label() string {
 	return strings.TrimSpace(fmt.Sprintf("%s %s %s", mark, i.Profile, i.Description))
