@@ -22,9 +22,10 @@ mount -t overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work overlay /e
 mount --bind frr /etc/frr
 mount -t tmpfs -o mode=755 tmpfs /var/log/frr
 chown -R frr:frr /etc/frr /run/frr /var/log/frr
+chmod -R u=rwX,g=rX,o= /etc/frr
 
-# Operators land in vtysh, without a pager and without a shell.
-printf '#!/bin/sh\nVTYSH_PAGER=cat exec vtysh\n' >/run/login
+# Operators land in vtysh, without a pager and without a shell. "ssh switch COMMAND" works.
+printf '#!/bin/sh\nVTYSH_PAGER=cat exec vtysh "$@"\n' >/run/login
 chmod 755 /run/login
 useradd --no-create-home --home-dir / --shell /run/login --gid frrvty --groups frr "$SWITCH_USER"
 printf '%s:%s\n' "$SWITCH_USER" "$(cat password.hash)" | chpasswd --encrypted
