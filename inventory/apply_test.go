@@ -1,0 +1,135 @@
+package inventory_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ferrodur/inventory"
+)
+
+func TestApplyTwiceChangesNothing(t *testing.T) {
+	store, _ := migrated(t)
+
+	changes, err := store.Apply(t.Context(), rack(11))
+	require.NoError(t, err)
+	require.Len(t, changes.Added, 2+1+1+1+11)
+	require.Empty(t, changes.Changed)
+
+	changes, err = store.Apply(t.Context(), rack(11))
+	require.NoError(t, err)
+	require.True(t, changes.None(), "%v", changes)
+
+	server, err := store.Server(t.Context(), "srv2")
+	require.NoError(t, err)
+	want := rack(11).Servers[1]
+	want.State = inventory.Enrolled
+	require.Equal(t, want, server)
+}
+
+func TestApplyLeavesAloneWhatIsNotDeclared(t *testing.T) {
+	store, _ := stocked(t, 2)
+
+	_, err := store.Apply(t.Context(), inventory.Declaration{Plans: []inventory.Plan{{Name: "m1.large"}}})
+	require.NoError(t, err)
+
+	servers, err := store.Servers(t.Context(), inventory.ServerFilter{Plan: "c1.small", State: inventory.Available})
+	require.NoError(t, err)
+	require.Len(t, servers, 2)
+	plans, err := store.Plans(t.Context())
+	require.NoError(t, err)
+	require.Len(t, plans, 2)
+}
+
+func TestApplyChanges(t *testing.T) {
+	store, _ := stocked(t, 2)
+
+	d := rack(2)
+	d.Servers[0].Port, d.Servers[1].Port = d.Servers[1].Port, d.Servers[0].Port
+	changes, err := store.Apply(t.Context(), d)
+	require.NoError(t, err, "two servers swap their ports")
+	require.Equal(t, inventory.Changes{Changed: []string{"server srv1", "server srv2"}}, changes)
+
+	server, err := store.Server(t.Context(), "srv1")
+	require.NoError(t, err)
+	require.Equal(t, "swp2", server.Port)
+	require.Equal(t, inventory.Available, server.State, "a declaration does not touch the state")
+}
+
+func TestApplyRefuses(t *testing.T) {
+	store, _ := stocked(t, 2)
+	reserved, err := store.Reserve(t.Context(), order("instance/a"))
+	require.NoError(t, err)
+	require.Equal(t, "srv1", reserved.Name)
+
+	const secret = "correct horse"
+	tests := map[string]struct {
+		change func(*inventory.Declaration)
+		want   error
+	}{
+		"another port for a held server": {
+			func(d *inventory.Declaration) {
+				d.Switches[0].Ports = append(d.Switches[0].Ports, "swp9")
+				d.Servers[0].Port = "swp9"
+			},
+			inventory.HeldChangeError{Server: "srv1", Holder: "instance/a", Field: "port", From: "swp1", To: "swp9"},
+		},
+		"another plan for a held server": {
+			func(d *inventory.Declaration) {
+				d.Plans = append(d.Plans, inventory.Plan{Name: "m1.large"})
+				d.Servers[0].Plan = "m1.large"
+			},
+			inventory.HeldChangeError{Server: "srv1", Holder: "instance/a", Field: "plan", From: "c1.small", To: "m1.large"},
+		},
+		"two servers on one port": {
+			func(d *inventory.Declaration) { d.Servers[1].Port = "swp1" },
+			inventory.DuplicateError{What: "port sw1 swp1", First: "srv1", Second: "srv2"},
+		},
+		"a MAC that a server not declared here has": {
+			func(d *inventory.Declaration) {
+				d.Servers[1].MAC = d.Servers[0].MAC
+				d.Servers = d.Servers[1:]
+			},
+			inventory.DuplicateError{What: "MAC 02:00:00:00:00:01", First: "srv1", Second: "srv2"},
+		},
+		"two servers with one BMC": {
+			func(d *inventory.Declaration) { d.Servers[1].BMC.Address = d.Servers[0].BMC.Address },
+			inventory.DuplicateError{What: "BMC 192.0.2.101 at ewr1", First: "srv1", Second: "srv2"},
+		},
+		"a port less, with a server on it": {
+			func(d *inventory.Declaration) { d.Switches[0].Ports = []string{"swp1"} },
+			inventory.PortInUseError{Switch: "sw1", Port: "swp2", Server: "srv2"},
+		},
+		"a server at another site than its switch": {
+			func(d *inventory.Declaration) { d.Servers[1].Site = "ams1" },
+			inventory.InvalidError{What: "the declaration", Rule: `insert or update on table "servers" violates foreign key constraint "servers_switch_at_site": Key (switch, site)=(sw1, ams1) is not present in table "switches".`},
+		},
+		"a plan that is not there": {
+			func(d *inventory.Declaration) { d.Servers[1].Plan = "c9" },
+			inventory.InvalidError{What: "server srv2", Rule: `insert or update on table "servers" violates foreign key constraint "servers_plan_fkey": Key (plan)=(c9) is not present in table "plans".`},
+		},
+		"a negative number": {
+			func(d *inventory.Declaration) { d.Plans[0].Threads = -1 },
+			inventory.InvalidError{What: "plan c1.small", Rule: `new row for relation "plans" violates check constraint "plans_threads_check"`},
+		},
+		"a secret in place of a reference": {
+			func(d *inventory.Declaration) { d.Servers[1].BMC.Password = secret },
+			inventory.ErrBadSecretRef,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := rack(2)
+			d.Sites[1].Description = "not stored, if the rest is refused"
+			test.change(&d)
+
+			_, err := store.Apply(t.Context(), d)
+			require.ErrorIs(t, err, test.want)
+			require.NotContains(t, err.Error(), secret)
+
+			site, err := store.Site(t.Context(), "ams1")
+			require.NoError(t, err)
+			require.Empty(t, site.Description)
+		})
+	}
+}

@@ -1,0 +1,40 @@
+package inventory_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"ferrodur/inventory"
+)
+
+func TestMigrateManyAtOnce(t *testing.T) {
+	dsn := freshDSN(t)
+	errs := make([]error, 8)
+	var together sync.WaitGroup
+	for i := range errs {
+		together.Go(func() {
+			pool, err := pgxpool.New(context.Background(), dsn+"&pool_max_conns=1")
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			defer pool.Close()
+			errs[i] = inventory.Migrate(context.Background(), pool)
+		})
+	}
+	together.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+}
+
+func TestMigrateRefusesANewerSchema(t *testing.T) {
+	_, pool := migrated(t)
+	_, err := pool.Exec(t.Context(), `INSERT INTO inventory.schema_version (version_id, is_applied) VALUES (99, true)`)
+	require.NoError(t, err)
+	require.ErrorIs(t, inventory.Migrate(t.Context(), pool), inventory.SchemaError{Has: 99, Knows: 1})
+}
