@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net/netip"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,8 +50,7 @@ func relayCommand() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-			return rack.Relay(cmd.Context(), netns.Namespace(namespace), netip.AddrPortFrom(loopback, port))
+			return rack.Relay(cmd.Context(), netns.Namespace(namespace), port)
 		},
 	}
 	command.Flags().StringVar(&namespace, "namespace", "", "who is to reach it")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -15,14 +16,15 @@ import (
 	"ferrodur/lab/process"
 )
 
-// Relay lets those inside a namespace reach a TCP service outside: it listens on the
-// address inside and passes every connection on to the same address in the caller's own
-// namespace. It returns nil when ctx ends or when the namespace is deleted, so that no
-// relay outlives its rack.
-func Relay(ctx context.Context, namespace netns.Namespace, address netip.AddrPort) error {
+// Relay lets those inside a namespace reach a TCP service on the loopback of the caller's
+// own: it listens on that port of 127.0.0.1 inside and passes every connection on outside.
+// It returns nil when ctx ends or when the namespace is deleted, so that no relay outlives
+// its rack.
+func Relay(ctx context.Context, namespace netns.Namespace, port uint16) error {
+	address := loopback(port)
 	listener, err := namespace.Listen(ctx, "tcp", address.String())
 	if err != nil {
-		return fmt.Errorf("relay %s from %s: %w", address, namespace, err)
+		return fmt.Errorf("relay for %s: %w", namespace, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var connections sync.WaitGroup
@@ -39,7 +41,7 @@ func Relay(ctx context.Context, namespace netns.Namespace, address netip.AddrPor
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("relay %s from %s: %w", address, namespace, err)
+			return fmt.Errorf("relay for %s: %w", namespace, err)
 		}
 		connections.Go(func() { pass(ctx, inside, address) })
 	}
@@ -102,7 +104,7 @@ func (c Config) startRelays(ctx context.Context) error {
 		}
 	}
 	for _, port := range c.Relays {
-		_, err := process.Start(process.Spec{
+		relay, err := process.Start(process.Spec{
 			Name:    relayName(port),
 			Dir:     c.relayDir(),
 			Command: []string{c.Program, "relay", "--namespace", string(c.Site()), "--port", fmt.Sprint(port)},
@@ -110,8 +112,35 @@ func (c Config) startRelays(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := c.awaitRelay(ctx, relay, loopback(port)); err != nil {
+			return fmt.Errorf("relay of port %d: %w; see %s", port, err, filepath.Join(c.relayDir(), relay.Name+".log"))
+		}
 	}
 	return nil
+}
+
+// awaitRelay returns when the relay takes connections.
+func (c Config) awaitRelay(ctx context.Context, relay *process.Process, address netip.AddrPort) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for {
+		conn, err := c.Site().Dial(ctx, "tcp", address.String())
+		if err == nil {
+			return conn.Close()
+		}
+		if !relay.Running() {
+			return process.ErrNotRunning
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func loopback(port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
 }
 
 func (c Config) stopRelays(ctx context.Context) error {
