@@ -74,9 +74,10 @@ func (m *Machine) arguments() ([]string, error) {
 		return nil, err
 	}
 	c := m.config
-	accelerator := "tcg,thread=multi"
+	// A fifth level of page tables makes software emulation slower, and serves nobody here.
+	accelerator, processor := "tcg,thread=multi", "max,la57=off"
 	if c.KVM {
-		accelerator = "kvm"
+		accelerator, processor = "kvm", "host"
 	}
 	nic := fmt.Sprintf("virtio-net-pci,id=%s,netdev=cable,mac=%s,bootindex=%d", nicID, c.MAC, boot.nicIndex())
 	if c.Firmware == UEFI {
@@ -86,7 +87,7 @@ func (m *Machine) arguments() ([]string, error) {
 		"-name", c.Name,
 		"-nodefaults", "-no-user-config", "-display", "none",
 		"-machine", "q35,graphics=off", // SeaBIOS shows itself on the serial line then
-		"-accel", accelerator, "-cpu", "max",
+		"-accel", accelerator, "-cpu", processor,
 		"-smp", fmt.Sprint(c.CPUs), "-m", fmt.Sprint(c.MemoryMiB),
 		"-smbios", fmt.Sprintf("type=1,manufacturer=Ferrodur,product=%s,serial=%s", c.Product, c.Serial),
 		"-device", "virtio-rng-pci",

@@ -23,7 +23,7 @@ import (
 
 var (
 	// ErrNoRack says that the state folder holds no rack.
-	ErrNoRack = errors.New("no rack here")
+	ErrNoRack = errors.New("no rack here: build one with lab up")
 	// ErrPrefixTaken says that namespaces with the prefix are another rack's.
 	ErrPrefixTaken = errors.New("another rack has this prefix")
 	// ErrBadConfig says what in a Config cannot be.
