@@ -1,20 +1,11 @@
 package switches_test
 
 import (
-	"context"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
 	"errors"
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
-
-	"golang.org/x/crypto/ssh"
 
 	"ferrodur/lab/frr"
 	"ferrodur/switches"
@@ -31,6 +22,8 @@ func TestFRR(t *testing.T) {
 		"diff changes nothing":   diffChangesNothing,
 		"closed tap":             closedTap,
 		"two at once":            twoAtOnce,
+		"cut anywhere":           cutAnywhere,
+		"login by key":           loginByKey,
 		"wrong host key":         wrongHostKey,
 		"wrong password":         wrongPassword,
 		"unreachable":            unreachable,
@@ -183,93 +176,6 @@ func closedTap(t *testing.T, rig *rig) {
 	expect(t, rig.kernel(t, "tap1"), "198.51.100.12/31", "2001:db8:0:5::/127", "NO-CARRIER")
 }
 
-func twoAtOnce(t *testing.T, rig *rig) {
-	intents := []switches.Intent{tenantOn(port(6), "198.51.100.14/31"), tenantOn(port(7), "198.51.100.16/31")}
-	var group sync.WaitGroup
-	for _, intent := range intents {
-		group.Go(func() {
-			session, err := rig.sessions.Open(t.Context(), rig.device)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer session.Close()
-			if change, err := session.Apply(t.Context(), intent); err != nil || !reflect.DeepEqual(change.Running, intent) {
-				t.Errorf("got %+v, %v", change, err)
-			}
-		})
-	}
-	group.Wait()
-}
-
-func wrongHostKey(t *testing.T, rig *rig) {
-	ofSameKind, _, err := ed25519.GenerateKey(rand.Reader)
-	check(t, err)
-	ofOtherKind, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(t, err)
-	for _, key := range []any{ofSameKind, ofOtherKind.Public()} {
-		public, err := ssh.NewPublicKey(key)
-		check(t, err)
-		device := rig.device
-		device.HostKey = string(ssh.MarshalAuthorizedKey(public))
-		refuse(t, rig, device, switches.ErrHostKey)
-	}
-}
-
-func wrongPassword(t *testing.T, rig *rig) {
-	device := rig.device
-	device.Password = "not-the-password"
-	if err := refuse(t, rig, device, switches.ErrAuth); strings.Contains(err.Error(), device.Password) {
-		t.Errorf("the error tells the password: %v", err)
-	}
-}
-
-func unreachable(t *testing.T, rig *rig) {
-	device := rig.device
-	device.Address = "192.0.2.2:2222" // refused
-	refuse(t, rig, device, switches.ErrUnreachable)
-	device.Address = "203.0.113.1:22" // no route
-	refuse(t, rig, device, switches.ErrUnreachable)
-}
-
-// A server that accepts the connection and says nothing ends with the time-out.
-func silentServer(t *testing.T, rig *rig) {
-	listener, err := rig.namespace.Listen(t.Context(), "tcp", "192.0.2.2:2022")
-	check(t, err)
-	defer func() { _ = listener.Close() }()
-	sessions := switches.NewSessions(switches.Config{Dial: rig.namespace.Dial, Connect: 300 * time.Millisecond})
-	device := rig.device
-	device.Address = listener.Addr().String()
-	begun := time.Now()
-	if _, err := sessions.Open(t.Context(), device); !errors.Is(err, switches.ErrUnreachable) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v, want ErrUnreachable and DeadlineExceeded", err)
-	}
-	if took := time.Since(begun); took > 2*time.Second {
-		t.Errorf("took %v", took)
-	}
-}
-
-func contextEndsCommand(t *testing.T, rig *rig) {
-	session := rig.open(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := session.Read(ctx, port(8)); !errors.Is(err, switches.ErrUnreachable) || !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want ErrUnreachable and Canceled", err)
-	}
-}
-
-func busy(t *testing.T, rig *rig) {
-	first := rig.open(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := rig.sessions.Open(ctx, rig.device); !errors.Is(err, switches.ErrBusy) {
-		t.Errorf("got %v, want ErrBusy", err)
-	}
-	first.Close()
-	first.Close()
-	rig.open(t)
-}
-
 // The switch loses its power and the kernel its addresses; a session that was open ends.
 func survivesRestart(t *testing.T, rig *rig) {
 	port := port(9)
@@ -293,19 +199,6 @@ func survivesRestart(t *testing.T, rig *rig) {
 		t.Errorf("after the restart: %+v", running)
 	}
 	expect(t, rig.kernel(t, port), "198.51.100.20/31", "2001:db8:0:9::/127")
-}
-
-func refuse(t *testing.T, rig *rig, device switches.Device, want error) error {
-	t.Helper()
-	session, err := rig.sessions.Open(t.Context(), device)
-	if err == nil {
-		session.Close()
-		t.Fatalf("%s let us in, want %v", device, want)
-	}
-	if !errors.Is(err, want) {
-		t.Errorf("got %v, want %v", err, want)
-	}
-	return err
 }
 
 func tenantOn(port string, addresses ...string) switches.Intent {

@@ -2,6 +2,9 @@ package switches_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
 	"fmt"
 	"net/netip"
 	"os"
@@ -9,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"ferrodur/lab/frr"
 	"ferrodur/lab/netns"
@@ -21,6 +26,8 @@ type rig struct {
 	config    frr.Config
 	device    switches.Device
 	sessions  *switches.Sessions
+
+	privateKey []byte // of the device's user, who has a password, too
 }
 
 const (
@@ -45,9 +52,16 @@ func newRig(t *testing.T) *rig {
 	}
 	check(t, namespace.AddTap("tap1"))
 
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	check(t, err)
+	private, err := ssh.MarshalPrivateKey(key, "")
+	check(t, err)
+	public, err := ssh.NewPublicKey(key.Public())
+	check(t, err)
 	config := frr.Config{
 		Name: "sw1", Namespace: namespace, Dir: filepath.Join(t.TempDir(), "sw1"),
 		Address: address, User: "operator", Password: rigPassword,
+		AuthorizedKeys: []string{string(ssh.MarshalAuthorizedKey(public))},
 	}
 	t.Cleanup(func() { check(t, frr.Stop(context.Background(), config.Dir)) })
 	started, err := frr.Start(ctx, config)
@@ -59,7 +73,8 @@ func newRig(t *testing.T) *rig {
 			Name: "sw1", Platform: "frr", Address: address.String(),
 			User: config.User, Password: rigPassword, HostKey: started.HostKey(),
 		},
-		sessions: switches.NewSessions(switches.Config{Dial: namespace.Dial, Connect: 10 * time.Second, Command: 10 * time.Second}),
+		privateKey: pem.EncodeToMemory(private),
+		sessions:   switches.NewSessions(switches.Config{Dial: namespace.Dial, Connect: 10 * time.Second, Command: 10 * time.Second}),
 	}
 }
 

@@ -138,5 +138,5 @@ type Change struct {
 	// Foreign are the lines on the port that are not Ferrodur's concern. They are left as
 	// they are.
 	Foreign []string
-	Running Intent // as read back after the change
+	Running Intent // as read from the switch: by Apply after the change, by Diff before it
 }

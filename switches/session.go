@@ -59,7 +59,8 @@ func NewSessions(config Config) *Sessions {
 }
 
 // Session is an open session on a switch, for one goroutine at a time. It keeps the switch
-// from other sessions of the same Sessions until it is closed.
+// from other sessions of the same Sessions until it is closed. After ErrUnreachable it is
+// of no more use.
 type Session struct {
 	device Device
 	driver driver
@@ -126,7 +127,8 @@ func (s *Session) Close() {
 	s.leave()
 }
 
-// Read returns what the port is. ErrUnknownPort, ErrUnreadable, ErrUnreachable.
+// Read returns what the port is. Errors: *InvalidIntentError for what cannot be the name of
+// a port, ErrUnknownPort, ErrUnreadable, ErrUnreachable.
 func (s *Session) Read(ctx context.Context, port string) (Intent, error) {
 	probe := Intent{Port: port, Profile: Quarantine} // valid but for its port
 	if err := probe.Validate(); err != nil {
@@ -139,8 +141,7 @@ func (s *Session) Read(ctx context.Context, port string) (Intent, error) {
 	return section.intent(s.driver, port)
 }
 
-// Diff returns what Apply would change, and changes nothing. Its errors are Read's, and
-// *InvalidIntentError.
+// Diff returns what Apply would change, and changes nothing. Its errors are Read's.
 func (s *Session) Diff(ctx context.Context, intent Intent) (Change, error) {
 	plan, err := s.plan(ctx, intent)
 	if err != nil {

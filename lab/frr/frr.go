@@ -104,6 +104,7 @@ func launch(ctx context.Context, config Config) (*process.Process, error) {
 		Env: []string{
 			"SWITCH_DIR=" + config.Dir,
 			"SWITCH_NAME=" + config.Name,
+			fmt.Sprintf("SWITCH_SSH=%s/%d", config.Address.Addr(), config.Address.Port()),
 			"SWITCH_USER=" + config.User,
 			"SWITCH_PORTS=" + strings.Join(config.Relay.Ports, " "),
 			"SWITCH_RELAY=" + relay,

@@ -149,6 +149,17 @@ func TestSwitchAfterKill(t *testing.T) {
 	}
 }
 
+func TestStartWithoutAddress(t *testing.T) {
+	config := newConfig(t, "sw4")
+	config.Address = netip.MustParseAddrPort("192.0.2.99:22") // on no interface
+	if _, err := frr.Start(t.Context(), config); !errors.Is(err, frr.ErrNotReady) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want ErrNotReady at once", err)
+	}
+	if pids, err := config.Namespace.PIDs(); err != nil || len(pids) > 0 {
+		t.Errorf("processes left: %v, %v", pids, err)
+	}
+}
+
 func TestStartRefusesConfig(t *testing.T) {
 	good := frr.Config{Name: "sw1", Dir: "/nonexistent/sw1", Address: netip.MustParseAddrPort("192.0.2.2:22"), User: "operator", Password: password}
 	for name, spoil := range map[string]func(*frr.Config){

@@ -5,6 +5,7 @@
 #
 # SWITCH_DIR       the switch's folder: frr/, sshd_config, authorized_keys, password.hash
 # SWITCH_NAME      its host name
+# SWITCH_SSH       where its SSH server listens: ADDRESS/PORT
 # SWITCH_USER      the login name of its operators
 # SWITCH_PORTS     the ports that DHCP is relayed from
 # SWITCH_RELAY     the DHCP server, and
@@ -34,6 +35,7 @@ install -m 644 authorized_keys /run/authorized_keys
 # watchfrr belongs to it: it is who writes frr.conf for vtysh.
 /usr/lib/frr/frrinit.sh start
 /usr/sbin/sshd -D -e -f sshd_config &
+sshd=$!
 
 # The ports that are up and have an IPv4 address, with that address.
 relayed() {
@@ -61,6 +63,10 @@ relay() {
 }
 [ -z "$SWITCH_RELAY" ] || relay &
 
-until vtysh -c 'show version' >/dev/null 2>&1; do sleep 0.05; done
+# Ready when an operator could log in. Without its SSH server the switch gives up.
+until vtysh -c 'show version' && true <"/dev/tcp/$SWITCH_SSH"; do
+	kill -0 "$sshd"
+	sleep 0.05
+done >/dev/null 2>&1
 touch ready
 wait
