@@ -18,7 +18,7 @@ import (
 const ipmiPort = "623"
 
 // errCipherSuite says that the BMC does not know the cipher suite.
-var errCipherSuite = errors.New("cipher suite not supported")
+var errCipherSuite = errors.New("it does not know the IPMI cipher suite")
 
 // greetIPMI finds out whether an IPMI BMC is there, without credentials.
 func greetIPMI(ctx context.Context, t target) error {
@@ -132,6 +132,7 @@ func (c *ipmiConn) run(ctx context.Context, args ...string) (string, error) {
 // establish a session" is that it refused the password.
 func classifyIPMI(text string) error {
 	text = strings.Join(strings.Fields(text), " ")
+	text = strings.TrimSuffix(strings.TrimPrefix(text, "Error: "), ": exit status 1")
 	has := func(parts ...string) bool {
 		for _, part := range parts {
 			if strings.Contains(strings.ToLower(text), part) {
@@ -142,7 +143,7 @@ func classifyIPMI(text string) error {
 	}
 	switch {
 	case has("invalid authentication algorithm", "invalid integrity algorithm", "invalid confidentiality algorithm", "no matching cipher suite"):
-		return fmt.Errorf("%w: %w: %s", ErrRefused, errCipherSuite, text)
+		return fmt.Errorf("%w: %w", ErrRefused, errCipherSuite)
 	case has("insufficient resources"):
 		return fmt.Errorf("%w: all its sessions are taken", ErrRefused)
 	case has("rakp", "unable to establish ipmi v2", "privilege level", "password is longer"):

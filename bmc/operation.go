@@ -108,6 +108,8 @@ func advice(err error) string {
 		return "; check user and password, and that the user is an administrator"
 	case errors.Is(err, ErrNoIpmitool):
 		return "; install the Debian package ipmitool on this machine"
+	case errors.Is(err, errCipherSuite):
+		return "; name a cipher suite that it knows, or none"
 	case errors.Is(err, ErrRefused):
 		return "; try again, and reset the BMC if it persists"
 	}
