@@ -9,15 +9,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ferrodur/inventory"
+	"ferrodur/lab/postgres"
 )
 
 func TestMigrateManyAtOnce(t *testing.T) {
-	dsn := freshDSN(t)
+	config, err := pgxpool.ParseConfig(postgres.Database(t))
+	require.NoError(t, err)
+	config.MaxConns = 1 // no deadlock with the connection that holds the lock
 	errs := make([]error, 8)
 	var together sync.WaitGroup
 	for i := range errs {
 		together.Go(func() {
-			pool, err := pgxpool.New(context.Background(), dsn+"&pool_max_conns=1")
+			pool, err := pgxpool.NewWithConfig(context.Background(), config.Copy())
 			if err != nil {
 				errs[i] = err
 				return

@@ -9,13 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ferrodur/inventory"
+	"ferrodur/lab/postgres"
 	"ferrodur/report"
 )
 
 // migrated is an empty inventory in a database of its own.
 func migrated(t *testing.T) (*inventory.Store, *pgxpool.Pool) {
 	t.Helper()
-	pool, err := pgxpool.New(t.Context(), freshDSN(t))
+	pool, err := pgxpool.New(t.Context(), postgres.Database(t))
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	require.NoError(t, inventory.Migrate(t.Context(), pool))

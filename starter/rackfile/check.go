@@ -1,0 +1,163 @@
+package rackfile
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"ferrodur/inventory"
+)
+
+// kindPool completes the inventory's kinds: pools belong to the address management.
+const kindPool inventory.Kind = "pool"
+
+func parseRole(text string, role *Role) error {
+	*role = Role(text)
+	if *role != Tenant && *role != Provisioning {
+		return fmt.Errorf("must be %s or %s, not %q", Tenant, Provisioning, text)
+	}
+	return nil
+}
+
+// parsePrefix reads a prefix that at least one link of two addresses fits into.
+func parsePrefix(text string, prefix *netip.Prefix) error {
+	p, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return fmt.Errorf(`must be a prefix such as "198.51.100.0/24", not %q`, text)
+	case p != p.Masked():
+		return fmt.Errorf("%s has host bits set: write %s", text, p.Masked())
+	case p.Bits() >= p.Addr().BitLen():
+		return fmt.Errorf("%s is one address: a link needs two", text)
+	}
+	*prefix = p
+	return nil
+}
+
+func parseDuration(text string, duration *time.Duration) error {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf(`must be a time with its unit such as "30s" or "24h", not %q`, text)
+	}
+	if d < 0 {
+		return fmt.Errorf("must not be negative, as %s is", text)
+	}
+	*duration = d
+	return nil
+}
+
+// parseMAC takes every usual notation and gives the lower-case colon form. A group
+// address (IEEE 802, bit 0 of the first octet) is no NIC's own.
+func parseMAC(text string, mac *string) error {
+	address, err := net.ParseMAC(text)
+	if err != nil || len(address) != 6 {
+		return fmt.Errorf(`must be a MAC such as "02:00:00:00:00:01", not %q`, text)
+	}
+	if address[0]&1 == 1 || slices.Equal(address, make(net.HardwareAddr, 6)) {
+		return fmt.Errorf("%s is not the address of one NIC", text)
+	}
+	*mac = address.String()
+	return nil
+}
+
+func checkSHA256(text string) error {
+	if regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(text) {
+		return nil
+	}
+	return errors.New("must be 64 lower-case hexadecimal digits, as sha256sum prints them")
+}
+
+func checkHostKey(text string) error {
+	_, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(text))
+	if err != nil || len(options) > 0 || len(rest) > 0 {
+		return errors.New(`must be the type and key that ssh-keyscan prints after the host, such as "ssh-ed25519 AAAA…"`)
+	}
+	return nil
+}
+
+func checkDisk(text string) error {
+	if path.Clean(text) != text || !strings.HasPrefix(text, "/dev/") {
+		return fmt.Errorf("must be a device path such as /dev/nvme0n1, not %q", text)
+	}
+	return nil
+}
+
+// checkHost takes a host name or IP address, with or without a port.
+func checkHost(text string) error {
+	if validHost(text) || checkHostPort(text) == nil {
+		return nil
+	}
+	return fmt.Errorf("must be a host or host:port, not %q", text)
+}
+
+func checkHostPort(text string) error {
+	host, port, err := net.SplitHostPort(text)
+	number, numberErr := strconv.ParseUint(port, 10, 16)
+	if err != nil || numberErr != nil || number == 0 || !validHost(host) {
+		return fmt.Errorf("must be host:port, not %q", text)
+	}
+	return nil
+}
+
+func validHost(text string) bool {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return true
+	}
+	return len(text) <= 253 && regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`).MatchString(text)
+}
+
+// portName is what a switch may call an interface ("swp1", "Ethernet1/1", "xe-0/0/1:0"),
+// and nothing that its command line would take for something else.
+func portName() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9/._:-]{0,63}$`) }
+
+// cabling checks that each port, MAC and BMC is one server's.
+type cabling struct {
+	switches map[string]inventory.Switch
+	taken    map[string]string // what is claimed, and by which server
+}
+
+func newCabling(switches []inventory.Switch) cabling {
+	c := cabling{switches: map[string]inventory.Switch{}, taken: map[string]string{}}
+	for _, s := range switches {
+		c.switches[s.Name] = s
+	}
+	return c
+}
+
+func (c cabling) check(o *object, server inventory.Server) {
+	if s, found := c.switches[server.Switch]; found && server.Switch != "" {
+		if server.Port != "" && len(s.Ports) > 0 && !slices.Contains(s.Ports, server.Port) {
+			o.wrong("port", "%q is not among the ports of switch %s", server.Port, s.Name)
+		}
+		if server.Site != s.Site && server.Site != "" && s.Site != "" {
+			o.wrong("switch", "%s stands at site %s, the server at %s", s.Name, s.Site, server.Site)
+		}
+	}
+	if server.Switch != "" && server.Port != "" {
+		c.claim(o, "port", fmt.Sprintf("%s of switch %s", server.Port, server.Switch), server.Name)
+	}
+	if server.MAC != "" {
+		c.claim(o, "mac", server.MAC, server.Name)
+	}
+	if server.BMC.Address != "" {
+		c.claim(o, "bmc", fmt.Sprintf("%s at site %s", server.BMC.Address, server.Site), server.Name)
+	}
+}
+
+func (c cabling) claim(o *object, field, what, server string) {
+	claim := field + " " + what
+	if first, twice := c.taken[claim]; twice {
+		o.wrong(field, "%s is taken by server %s", what, first)
+		return
+	}
+	c.taken[claim] = server
+}

@@ -1,0 +1,131 @@
+package rackfile_test
+
+import (
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ferrodur/inventory"
+	"ferrodur/starter/rackfile"
+)
+
+const example = "../../docs/examples/rack.yaml"
+
+func read(t testing.TB, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return string(data)
+}
+
+func TestExample(t *testing.T) {
+	rack, err := rackfile.Parse("rack.yaml", []byte(read(t, example)))
+	require.NoError(t, err)
+
+	require.Equal(t, []inventory.Site{{Name: "ewr1", Description: "Newark, hall 3"}}, rack.Sites)
+	require.Len(t, rack.Pools, 3)
+	require.Equal(t, rackfile.Pool{
+		Name: "ewr1-tenant-v4", Site: "ewr1", Role: rackfile.Tenant,
+		Prefix: netip.MustParsePrefix("198.51.100.0/24"), Quarantine: 24 * time.Hour,
+	}, rack.Pools[0])
+	require.Equal(t, []inventory.Plan{{
+		Name: "c1.small", Description: "2 threads, 1.5 GiB, one disk", Threads: 2, MemoryMiB: 1536, Disks: 1, DiskBytes: 4 << 30,
+	}}, rack.Plans)
+	require.Equal(t, uint64(2<<30), rack.Images[0].Bytes)
+	require.Equal(t, inventory.SecretRef("file:/etc/ferrodur/sw1.key"), rack.Switches[0].PrivateKey)
+	require.Equal(t, netip.MustParseAddr("192.0.2.1"), rack.Switches[0].DHCPRelay)
+	require.Equal(t, []string{"swp1", "swp2"}, rack.Switches[0].Ports)
+	require.Equal(t, inventory.Server{
+		Name: "srv1", Site: "ewr1", Rack: "r1", Plan: "c1.small", Switch: "sw1", Port: "swp1", MAC: "02:00:00:00:00:01",
+		BMC:  inventory.BMC{Address: "192.0.2.65", User: "admin", Password: "env:BMC_PASSWORD"},
+		Disk: "/dev/vda", Declared: inventory.Declared{CPUThreads: 2, MemoryMiB: 2048, DiskBytes: 8 << 30},
+	}, rack.Servers[0])
+	require.Equal(t, "env:BMC_PASSWORD", string(rack.Servers[1].BMC.Password))
+}
+
+func TestProblems(t *testing.T) {
+	tests := map[string]struct {
+		old, new string // in testdata/rack.yaml
+		want     []string
+	}{
+		"unknown field":        {"    rack: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", "    colour: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", []string{`46:5: server srv1: there is no field "colour"; the fields are bmc, declared, disk, mac, name, plan, port, rack, site, switch`}},
+		"unknown section":      {"plans:", "flavours:", []string{`19:1: rack file: there is no field "flavours"; the fields are images, plans, pools, servers, sites, switches`, `47:11: server srv1: plan "c1.small" is not declared; declared are: none`, `63:11: server srv2: plan "c1.small" is not declared; declared are: none`}},
+		"wrong type":           {" threads: 2\n", " threads: two\n", []string{"22:14: plan c1.small: threads must be a whole number, not text"}},
+		"a list for text":      {"user: ferrodur", "user: [a]", []string{"37:11: switch sw1: user must be text, not a list"}},
+		"missing field":        {"    plan: c1.small\n    switch: sw1\n    port: swp1\n", "    switch: sw1\n    port: swp1\n", []string{"44:5: server srv1: plan is missing"}},
+		"duplicate name":       {"name: srv2", "name: srv1", []string{"60:11: server srv1: name is declared already at line 44"}},
+		"duplicate key":        {"user: ferrodur", "user: ferrodur\n    user: root", []string{`38:5: mapping key "user" already defined at [37:5]`}},
+		"dangling site":        {"site: ewr1\n    role: provisioning", "site: lhr1\n    role: provisioning", []string{`16:11: pool ewr1-provisioning: site "lhr1" is not declared; declared are: ewr1`}},
+		"dangling switch":      {"switch: sw1\n    port: swp2", "switch: sw9\n    port: swp2", []string{`64:13: server srv2: switch "sw9" is not declared; declared are: sw1`}},
+		"dangling port":        {"port: swp2", "port: swp7", []string{`65:11: server srv2: port "swp7" is not among the ports of switch sw1`}},
+		"port taken":           {"port: swp2", "port: swp1", []string{"65:11: server srv2: port swp1 of switch sw1 is taken by server srv1"}},
+		"MAC taken":            {"02:00:00:00:00:02", "0200.0000.0001", []string{"66:10: server srv2: mac 02:00:00:00:00:01 is taken by server srv1"}},
+		"BMC taken":            {"address: 192.0.2.66", "address: 192.0.2.65", []string{"67:10: server srv2: bmc 192.0.2.65 at site ewr1 is taken by server srv1"}},
+		"bad MAC":              {"02:00:00:00:00:02", "02:00:00:00:00", []string{`66:10: server srv2: mac must be a MAC such as "02:00:00:00:00:01", not "02:00:00:00:00"`}},
+		"group MAC":            {"02:00:00:00:00:02", "01:00:5e:00:00:01", []string{"66:10: server srv2: mac 01:00:5e:00:00:01 is not the address of one NIC"}},
+		"bad prefix":           {"192.0.2.128/25", "192.0.2.128/33", []string{`18:13: pool ewr1-provisioning: prefix must be a prefix such as "198.51.100.0/24", not "192.0.2.128/33"`}},
+		"host bits":            {"192.0.2.128/25", "192.0.2.129/25", []string{"18:13: pool ewr1-provisioning: prefix 192.0.2.129/25 has host bits set: write 192.0.2.128/25"}},
+		"overlap":              {"192.0.2.128/25", "198.51.100.128/25", []string{"18:13: pool ewr1-provisioning: prefix 198.51.100.128/25 overlaps 198.51.100.0/24 of pool ewr1-tenant-v4"}},
+		"bad role":             {"role: provisioning", "role: guest", []string{`17:11: pool ewr1-provisioning: role must be tenant or provisioning, not "guest"`}},
+		"no unit":              {"prefix: 198.51.100.0/24\n    quarantine: 24h", "prefix: 198.51.100.0/24\n    quarantine: 24", []string{`9:17: pool ewr1-tenant-v4: quarantine must be a time with its unit such as "30s" or "24h", not "24"`}},
+		"negative time":        {"prefix: 198.51.100.0/24\n    quarantine: 24h", "prefix: 198.51.100.0/24\n    quarantine: -1h", []string{"9:17: pool ewr1-tenant-v4: quarantine must not be negative, as -1h is"}},
+		"negative number":      {"memory_mib: 1536", "memory_mib: -1", []string{"23:17: plan c1.small: memory_mib must be from 0 to 2147483647, not -1"}},
+		"short digest":         {"9f86d081884c", "9f86", []string{"29:13: image debian-12: sha256 must be 64 lower-case hexadecimal digits, as sha256sum prints them"}},
+		"no size":              {"    bytes: 2147483648\n", "", []string{"27:5: image debian-12: bytes is missing: the size of the raw image, not of the compressed file"}},
+		"password in clear":    {"password: env:BMC_PASSWORD\n    disk", "password: hunter2\n    disk", []string{`54:17: server srv1: bmc: password is not a secret reference: write "env:NAME" or "file:/absolute/path" and keep the secret there`}},
+		"numeric password":     {"password: env:BMC_PASSWORD\n    disk", "password: 8675309\n    disk", []string{`54:17: server srv1: bmc: password is not a secret reference: write "env:NAME" or "file:/absolute/path" and keep the secret there`}},
+		"no way to log in":     {"    private_key: file:/etc/ferrodur/sw1.key\n", "", []string{"33:5: switch sw1: private_key or password is missing: how else does one log in"}},
+		"bad host key":         {"ssh-ed25519 AAAA", "ssh-ed25519 AA", []string{`40:15: switch sw1: host_key must be the type and key that ssh-keyscan prints after the host, such as "ssh-ed25519 AAAA…"`}},
+		"no SSH port":          {"192.0.2.1:22", "192.0.2.1", []string{`36:14: switch sw1: address must be host:port, not "192.0.2.1"`}},
+		"alias":                {"rack: r1\n    plan: c1.small\n    switch: sw1\n    port: swp2", "rack: *r\n    plan: c1.small\n    switch: sw1\n    port: swp2", []string{"62:11: server srv2: rack must be text, not an anchor or alias, which a rack file does not use: write it out"}},
+		"not a list":           {"ports: [swp1, swp2]", "ports: swp1", []string{`42:12: switch sw1: ports must be a list, each element after a "-", not text`}},
+		"a name for a command": {"ports: [swp1, swp2]", `ports: [swp1, swp2, "swp3; reload"]`, []string{`42:25: switch sw1: port "swp3; reload" is no interface name`}},
+		"two problems at once": {"site: ewr1\n    role: provisioning", "site: lhr1\n    role: guest", []string{`16:11: pool ewr1-provisioning: site "lhr1" is not declared; declared are: ewr1`, `17:11: pool ewr1-provisioning: role must be tenant or provisioning, not "guest"`}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			file := read(t, "testdata/rack.yaml")
+			require.Equal(t, 1, strings.Count(file, test.old), "%q must be there once", test.old)
+
+			_, err := rackfile.Parse("rack.yaml", []byte(strings.Replace(file, test.old, test.new, 1)))
+			var problems rackfile.Problems
+			require.ErrorAs(t, err, &problems)
+			var got []string
+			for _, problem := range problems {
+				got = append(got, strings.TrimPrefix(problem.String(), "rack.yaml:"))
+			}
+			require.Equal(t, test.want, got)
+		})
+	}
+}
+
+func TestNotARackFile(t *testing.T) {
+	for data, want := range map[string]string{
+		"":                  "rack.yaml:1:1: the file declares nothing",
+		"# only a comment":  "rack.yaml:1:1: the file declares nothing",
+		"- a list":          "rack.yaml:1:1: rack file: must be fields with values, not a list",
+		"sites: [a":         "rack.yaml:1:8: sequence end token ']' not found",
+		"sites:\n---\na: b": "rack.yaml:3:1: a rack file is one document: take the --- away",
+		"sites: [3]":        "rack.yaml:1:9: sites[0]: must be fields with values, not a whole number",
+	} {
+		_, err := rackfile.Parse("rack.yaml", []byte(data))
+		require.EqualError(t, err, want, "%q", data)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(read(f, example)))
+	for _, seed := range []string{"", "sites: [", "- a", "? a\n: b", "a: &x {b: *x}", "<<: *a", "!!binary x", "{", "pools: [{prefix: 0/0}]", "servers: [{bmc: 1, mac: ~}]"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		rack, err := rackfile.Parse("rack.yaml", data)
+		if (rack == nil) == (err == nil) {
+			t.Fatalf("a rack or problems, not %v and %v", rack, err)
+		}
+	})
+}

@@ -1,0 +1,211 @@
+package rackfile
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"ferrodur/inventory"
+)
+
+// rack reads the sections in the order in which they refer to each other.
+func (r *reader) rack(root ast.Node, rack *Rack) {
+	top, ok := r.object(root, "rack file")
+	if !ok {
+		return
+	}
+	rack.Sites = section(top, "sites", readSite)
+	rack.Pools = section(top, "pools", readPool)
+	rack.Plans = section(top, "plans", readPlan)
+	rack.Images = section(top, "images", readImage)
+	rack.Switches = section(top, "switches", readSwitch)
+
+	cabling := newCabling(rack.Switches)
+	rack.Servers = section(top, "servers", func(o *object) inventory.Server { return readServer(o, cabling) })
+	top.done()
+
+	r.findOverlaps(top, rack.Pools)
+}
+
+// section reads a list of objects. Elements that are no objects are left out.
+func section[T any](top *object, name string, read func(*object) T) []T {
+	var all []T
+	for i, node := range top.list(name) {
+		o, ok := top.object(node, fmt.Sprintf("%s[%d]", name, i))
+		if !ok {
+			continue
+		}
+		all = append(all, read(o))
+		o.done()
+	}
+	return all
+}
+
+func readSite(o *object) inventory.Site {
+	return inventory.Site{Name: o.name(inventory.KindSite), Description: o.optional("description")}
+}
+
+func readPool(o *object) Pool {
+	pool := Pool{Name: o.name(kindPool), Site: o.reference(inventory.KindSite)}
+	o.parsed("role", func(text string) error { return parseRole(text, &pool.Role) })
+	o.parsed("prefix", func(text string) error { return parsePrefix(text, &pool.Prefix) })
+	o.check("quarantine", o.optional("quarantine"), func(text string) error { return parseDuration(text, &pool.Quarantine) })
+	return pool
+}
+
+func readPlan(o *object) inventory.Plan {
+	return inventory.Plan{
+		Name:        o.name(inventory.KindPlan),
+		Description: o.optional("description"),
+		Threads:     o.count("threads"),
+		MemoryMiB:   o.count("memory_mib"),
+		Disks:       o.count("disks"),
+		DiskBytes:   o.size("disk_bytes"),
+	}
+}
+
+func readImage(o *object) inventory.Image {
+	image := inventory.Image{
+		Name:    o.name(inventory.KindImage),
+		File:    o.text("file"),
+		SHA256:  o.text("sha256"),
+		Bytes:   o.size("bytes"),
+		SSHUser: o.text("ssh_user"),
+	}
+	o.check("sha256", image.SHA256, checkSHA256)
+	if _, found := o.field("bytes"); !found {
+		o.wrong("bytes", "is missing: the size of the raw image, not of the compressed file")
+	} else if image.Bytes == 0 && o.at("bytes").Type() == ast.IntegerType {
+		o.wrong("bytes", "must be more than 0")
+	}
+	return image
+}
+
+func readSwitch(o *object) inventory.Switch {
+	s := inventory.Switch{
+		Name:     o.name(inventory.KindSwitch),
+		Site:     o.reference(inventory.KindSite),
+		Platform: o.text("platform"),
+		Address:  o.text("address"),
+		User:     o.text("user"),
+		HostKey:  o.text("host_key"),
+	}
+	o.check("address", s.Address, checkHostPort)
+	o.check("host_key", s.HostKey, checkHostKey)
+	s.Password = secret(o, "password")
+	s.PrivateKey = secret(o, "private_key")
+	_, hasPassword := o.field("password")
+	if _, hasKey := o.field("private_key"); !hasKey && !hasPassword {
+		o.wrong("private_key", "or password is missing: how else does one log in")
+	}
+	o.check("dhcp_relay", o.optional("dhcp_relay"), func(text string) error { return parseAddress(text, &s.DHCPRelay) })
+
+	if _, found := o.field("ports"); !found {
+		o.wrong("ports", "is missing: the interfaces that servers are cabled to")
+	}
+	for _, node := range o.list("ports") {
+		port, ok := scalar(node)
+		switch {
+		case !ok:
+			o.report(node, "%s: a port must be text, not %s", o.what, kindOf(node))
+		case !portName().MatchString(port):
+			o.report(node, "%s: port %q is no interface name", o.what, port)
+		case slices.Contains(s.Ports, port):
+			o.report(node, "%s: port %s is listed already", o.what, port)
+		default:
+			s.Ports = append(s.Ports, port)
+		}
+	}
+	return s
+}
+
+func readServer(o *object, cabling cabling) inventory.Server {
+	server := inventory.Server{
+		Name:   o.name(inventory.KindServer),
+		Site:   o.reference(inventory.KindSite),
+		Rack:   o.optional("rack"),
+		Plan:   o.reference(inventory.KindPlan),
+		Switch: o.reference(inventory.KindSwitch),
+		Port:   o.text("port"),
+		Disk:   o.optional("disk"),
+	}
+	o.parsed("mac", func(text string) error { return parseMAC(text, &server.MAC) })
+	o.check("disk", server.Disk, checkDisk)
+	if node, found := o.field("bmc"); !found {
+		o.wrong("bmc", "is missing")
+	} else if bmc, ok := o.object(node, o.what+": bmc"); ok {
+		server.BMC = readBMC(bmc)
+	}
+	if node, found := o.field("declared"); found {
+		if declared, ok := o.object(node, o.what+": declared"); ok {
+			server.Declared = inventory.Declared{
+				CPUThreads: declared.count("cpu_threads"),
+				MemoryMiB:  declared.count("memory_mib"),
+				DiskBytes:  declared.size("disk_bytes"),
+			}
+			declared.done()
+		}
+	}
+	cabling.check(o, server)
+	return server
+}
+
+func readBMC(o *object) inventory.BMC {
+	bmc := inventory.BMC{Address: o.text("address"), User: o.text("user")}
+	o.check("address", bmc.Address, checkHost)
+	if _, found := o.field("password"); !found {
+		o.wrong("password", `is missing: write "env:NAME" or "file:/absolute/path" and keep the password there`)
+	}
+	bmc.Password = secret(o, "password")
+	o.done()
+	return bmc
+}
+
+// secret reads a secret reference. What stands there in its place is never repeated.
+func secret(o *object, name string) inventory.SecretRef {
+	if _, found := o.field(name); !found {
+		return ""
+	}
+	ref, err := inventory.ParseSecretRef(o.optional(name))
+	if err != nil {
+		o.wrong(name, "is %s", err)
+	}
+	return ref
+}
+
+// findOverlaps reports pools that share addresses.
+func (r *reader) findOverlaps(top *object, pools []Pool) {
+	nodes := top.list("pools")
+	if len(nodes) != len(pools) {
+		return // an element was no object, and is reported
+	}
+	for i, pool := range pools {
+		for _, earlier := range pools[:i] {
+			if pool.Prefix.IsValid() && earlier.Prefix.IsValid() && pool.Prefix.Overlaps(earlier.Prefix) {
+				r.report(prefixNode(nodes[i]), "pool %s: prefix %s overlaps %s of pool %s", pool.Name, pool.Prefix, earlier.Prefix, earlier.Name)
+			}
+		}
+	}
+}
+
+// prefixNode finds where a pool says its prefix.
+func prefixNode(pool ast.Node) ast.Node {
+	if mapping, ok := pool.(*ast.MappingNode); ok {
+		for _, value := range mapping.Values {
+			if key, _ := scalar(value.Key); key == "prefix" {
+				return value.Value
+			}
+		}
+	}
+	return pool
+}
+
+func parseAddress(text string, address *netip.Addr) (err error) {
+	*address, err = netip.ParseAddr(text)
+	if err != nil {
+		return fmt.Errorf("%q is no IP address", text)
+	}
+	return nil
+}
