@@ -312,7 +312,7 @@ func TestBurst(t *testing.T) {
 func TestPause(t *testing.T) {
 	r := newRig(t)
 	options := quick
-	options.Pause = time.Second
+	options.Pause = 400 * time.Millisecond
 	c := controller(t, options)
 	_, err := c.Probe(t.Context(), r.endpoint)
 	must(t, err)
