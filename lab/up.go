@@ -64,5 +64,6 @@ state folder, with which the rack can be enrolled: starter apply -f DIR/rack.yam
 	flags.BoolVar(&config.KVM, "kvm", false, "use hardware virtualisation")
 	flags.StringVar(&image.File, "image", "", "zstd-compressed raw image for rack.yaml to offer")
 	flags.StringVar(&image.Name, "image-name", "debian-12", "its name")
+	flags.StringVar(&image.SSHUser, "image-user", "debian", "who logs in to it")
 	return command
 }

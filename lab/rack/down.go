@@ -28,6 +28,7 @@ func Down(ctx context.Context, dir string) error {
 	return locked(config.Dir, func() error {
 		var failures []error
 		try := func(err error) { failures = append(failures, err) }
+		try(config.stopGuards(ctx, 0))
 		// BMCs first: nobody may power a server on any more.
 		for n := range config.numbers() {
 			try(bmcsim.Stop(ctx, config.bmcDir(n), bmcName(n)))

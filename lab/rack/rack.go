@@ -5,6 +5,7 @@
 package rack
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -58,12 +60,6 @@ type Server struct {
 	CPUs      int              `json:"cpus,omitempty"`       // 1
 }
 
-// Image is an installable image, see rack.yaml.
-type Image struct {
-	Name string `json:"name"`
-	File string `json:"file"`
-}
-
 const (
 	defaultMemoryMiB = 2048
 	defaultDiskGiB   = 8
@@ -84,6 +80,9 @@ func Up(ctx context.Context, config Config) error {
 		return err
 	}
 	return locked(config.Dir, func() error {
+		if err := config.stopGuards(ctx, os.Getpid()); err != nil {
+			return err
+		}
 		if err := config.claim(); err != nil {
 			return err
 		}
@@ -114,6 +113,13 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.Prefix == "" {
 		return c, fmt.Errorf("%w: no prefix for its namespaces", ErrBadConfig)
+	}
+	c.Servers = slices.Clone(c.Servers)
+	for i := range c.Servers {
+		server := &c.Servers[i]
+		server.MemoryMiB = cmp.Or(server.MemoryMiB, defaultMemoryMiB)
+		server.DiskGiB = cmp.Or(server.DiskGiB, defaultDiskGiB)
+		server.CPUs = cmp.Or(server.CPUs, defaultCPUs)
 	}
 	var err error
 	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
@@ -193,9 +199,9 @@ func (c Config) startServer(ctx context.Context, n int, server Server) error {
 		Tap:       portName(n),
 		MAC:       macOf(n),
 		Firmware:  server.Firmware,
-		MemoryMiB: or(server.MemoryMiB, defaultMemoryMiB),
-		CPUs:      or(server.CPUs, defaultCPUs),
-		DiskGiB:   or(server.DiskGiB, defaultDiskGiB),
+		MemoryMiB: server.MemoryMiB,
+		CPUs:      server.CPUs,
+		DiskGiB:   server.DiskGiB,
 		Product:   product,
 		Serial:    serialOf(n),
 		KVM:       c.KVM,
@@ -220,13 +226,6 @@ func (c Config) startServer(ctx context.Context, n int, server Server) error {
 }
 
 func bmcName(n int) string { return serverName(n) + "-bmc" }
-
-func or(value, otherwise int) int {
-	if value == 0 {
-		return otherwise
-	}
-	return value
-}
 
 // locked runs fn while no other process changes the rack of the state folder.
 func locked(dir string, fn func() error) error {

@@ -39,6 +39,7 @@ const (
 	SiteName   = "lab"
 	RackName   = "r1"
 	SwitchName = "sw1"
+	PlanName   = "c1.small"
 
 	SwitchUser = "ferrodur" // of the switch, over SSH
 	BMCUser    = "admin"    // of every BMC

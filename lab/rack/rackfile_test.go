@@ -1,0 +1,116 @@
+package rack_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+
+	"ferrodur/lab/rack"
+)
+
+const wantRackFile = `# The virtual rack, as lab up built it. Enrol it with: starter apply -f rack.yaml
+# Passwords are references to files, which the site's workers read.
+
+sites:
+  - name: lab
+    description: virtual rack on this machine
+
+pools:
+  - name: lab-provisioning
+    site: lab
+    role: provisioning
+    prefix: 203.0.113.0/25
+  - name: lab-tenant
+    site: lab
+    role: tenant
+    prefix: 198.51.100.0/24
+  - name: lab-tenant-ipv6
+    site: lab
+    role: tenant
+    prefix: "2001:db8:100::/48"
+
+plans:
+  - name: c1.small
+    description: a virtual server
+    threads: 1
+    memory_mib: 512
+    disks: 1
+    disk_bytes: 1073741824
+
+images:
+  - name: debian-12
+    file: "image.raw.zst"
+    sha256: DIGEST
+    bytes: 1048576
+    ssh_user: debian
+
+switches:
+  - name: sw1
+    site: lab
+    platform: frr
+    address: 192.0.2.9:22
+    user: ferrodur
+    password: "file:DIR/secrets/sw1"
+    host_key: ssh-ed25519 KEY
+    ports: [swp1, swp2]
+
+servers:
+  - name: s1
+    site: lab
+    rack: r1
+    plan: c1.small
+    switch: sw1
+    port: swp1
+    mac: "52:54:00:fd:00:01"
+    bmc:
+      address: 192.0.2.11:623
+      user: admin
+      password: "file:DIR/secrets/s1-bmc"
+  - name: s2
+    site: lab
+    rack: r1
+    plan: c1.small
+    switch: sw1
+    port: swp2
+    mac: "52:54:00:fd:00:02"
+    bmc:
+      address: 192.0.2.12:623
+      user: admin
+      password: "file:DIR/secrets/s2-bmc"
+`
+
+func TestRackFile(t *testing.T) {
+	config := describe(t)
+	encoder, err := zstd.NewWriter(nil)
+	must(t, err)
+	image := filepath.Join(t.TempDir(), "image.raw.zst")
+	must(t, os.WriteFile(image, encoder.EncodeAll(make([]byte, 1<<20), nil), 0o600))
+	config.Image = &rack.Image{Name: "debian-12", File: image}
+	must(t, rack.Up(t.Context(), config))
+
+	text, err := os.ReadFile(filepath.Join(config.Dir, rack.RackFile))
+	must(t, err)
+	// sha256sum and the key file of the switch are the judges of what differs every time.
+	sum, err := config.Site().Run(t.Context(), "sha256sum", image)
+	must(t, err)
+	key, err := config.Site().Run(t.Context(), "ssh-keygen", "-y", "-f", filepath.Join(config.Dir, "switches/sw1/ssh_host_ed25519_key"))
+	must(t, err)
+	want := strings.NewReplacer(
+		"DIGEST", strings.Fields(string(sum))[0],
+		"KEY", strings.Fields(string(key))[1],
+		"DIR", config.Dir,
+	).Replace(wantRackFile)
+	if string(text) != want {
+		t.Errorf("rack.yaml is:\n%s\nwant:\n%s", text, want)
+	}
+	for _, secret := range []string{"sw1", "s1-bmc", "s2-bmc"} {
+		info, err := os.Stat(filepath.Join(config.Dir, "secrets", secret))
+		must(t, err)
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("mode of %s: %v", secret, info.Mode())
+		}
+	}
+}
