@@ -1,10 +1,10 @@
 package rack_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -25,8 +25,14 @@ var program string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if dir := os.Getenv("RACK_TEST_DIR"); dir != "" {
+		if err := guardedParent(dir, os.Getenv("RACK_TEST_PREFIX"), os.Getenv("RACK_TEST_PROGRAM")); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
 	if os.Geteuid() != 0 {
-		return m.Run()
+		return m.Run() // which tells why it skips
 	}
 	dir, err := os.MkdirTemp("", "lab")
 	if err != nil {
@@ -51,7 +57,7 @@ func describe(t *testing.T) rack.Config {
 		Dir:     t.TempDir(),
 		Prefix:  fmt.Sprintf("r%d", os.Getpid()),
 		Program: program,
-		Servers: []rack.Server{{Firmware: machine.BIOS, MemoryMiB: 512, DiskGiB: 1}, {Firmware: machine.UEFI, MemoryMiB: 512, DiskGiB: 1}},
+		Servers: servers(),
 	}
 	t.Cleanup(func() {
 		if err := rack.Down(context.Background(), config.Dir); err != nil && !errors.Is(err, rack.ErrNoRack) {
@@ -59,6 +65,13 @@ func describe(t *testing.T) rack.Config {
 		}
 	})
 	return config
+}
+
+func servers() []rack.Server {
+	return []rack.Server{
+		{Firmware: machine.BIOS, MemoryMiB: 512, DiskGiB: 1},
+		{Firmware: machine.UEFI, MemoryMiB: 512, DiskGiB: 1},
+	}
 }
 
 func must(t *testing.T, err error) {
@@ -113,11 +126,11 @@ func leaders(traces []string) []string {
 	})
 }
 
-// awaitNoTraces allows a relay the second in which it notices that its rack is gone.
+// awaitNoTraces gives guards and relays the seconds that they need to notice.
 func awaitNoTraces(t *testing.T, config rack.Config) {
 	t.Helper()
 	var left []string
-	for deadline := time.Now().Add(3 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(6 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if left = traces(t, config); len(left) == 0 {
 			return
 		}
@@ -206,35 +219,69 @@ func TestDownAfterEverythingDied(t *testing.T) {
 	awaitNoTraces(t, config)
 }
 
-// The parent of a guarded rack is killed.
-func TestGuard(t *testing.T) {
-	config := describe(t)
-	if os.Getenv("RACK_TEST_PARENT") != "" {
-		config.Dir = os.Getenv("RACK_TEST_PARENT")
-		must(t, rack.Up(t.Context(), config))
-		must(t, rack.StartGuard(config.Dir, program))
-		fmt.Println("up", config.Prefix)
-		select {}
-	}
-	parent := exec.Command(os.Args[0], "-test.run=^TestGuard$")
-	parent.Env = append(os.Environ(), "RACK_TEST_PARENT="+config.Dir)
+// guarded has a process of its own build the rack, guarded, and then wait to be killed.
+// It is this test program again.
+func guarded(t *testing.T, config rack.Config) (kill func()) {
+	t.Helper()
+	parent := exec.Command(os.Args[0])
+	parent.Env = append(os.Environ(), "RACK_TEST_DIR="+config.Dir, "RACK_TEST_PREFIX="+config.Prefix, "RACK_TEST_PROGRAM="+program)
 	output, err := parent.StdoutPipe()
 	must(t, err)
 	must(t, parent.Start())
-	if _, err := fmt.Fscanf(output, "up %s\n", &config.Prefix); err != nil {
-		t.Errorf("the parent did not come up: %v", err)
+	if line, err := bufio.NewReader(output).ReadString('\n'); err != nil || line != "up\n" {
+		t.Fatalf("the parent did not come up: %q, %v", line, err)
 	}
-	if len(traces(t, config)) == 0 {
-		t.Error("nothing is up")
+	return func() {
+		must(t, parent.Process.Kill())
+		_ = parent.Wait()
 	}
-	must(t, parent.Process.Kill())
-	_, _ = io.Copy(io.Discard, output)
-	_ = parent.Wait()
-	deadline := time.Now().Add(5 * time.Second)
-	for len(traces(t, config)) > 0 && time.Now().Before(deadline) {
-		time.Sleep(50 * time.Millisecond)
+}
+
+// guardedParent is what that process does.
+func guardedParent(dir, prefix, program string) error {
+	config := rack.Config{Dir: dir, Prefix: prefix, Program: program, Servers: servers()}
+	if err := rack.Up(context.Background(), config); err != nil {
+		return err
 	}
-	awaitNoTraces(t, config)
+	if err := rack.StartGuard(dir, program); err != nil {
+		return err
+	}
+	fmt.Println("up")
+	select {}
+}
+
+func TestGuard(t *testing.T) {
+	t.Run("its parent is killed", func(t *testing.T) {
+		config := describe(t)
+		kill := guarded(t, config)
+		if len(traces(t, config)) == 0 {
+			t.Error("nothing is up")
+		}
+		kill()
+		awaitNoTraces(t, config)
+	})
+	t.Run("the rack is taken down", func(t *testing.T) {
+		config := describe(t)
+		defer guarded(t, config)()
+		must(t, rack.Down(t.Context(), config.Dir))
+		for _, trace := range traces(t, config) {
+			if strings.Contains(trace, " guard ") || !strings.HasPrefix(trace, "/proc/") {
+				t.Errorf("left behind: %s", trace)
+			}
+		}
+	})
+	t.Run("another process takes the rack over", func(t *testing.T) {
+		config := describe(t)
+		kill := guarded(t, config)
+		must(t, rack.Up(t.Context(), config))
+		kill()
+		time.Sleep(500 * time.Millisecond) // in which a guard would have begun
+		status, err := rack.Inspect(config.Dir)
+		must(t, err)
+		if !status.Switch.Running || !status.Servers[0].BMCRunning {
+			t.Errorf("the rack was taken down: %+v", status)
+		}
+	})
 }
 
 func TestBadConfigs(t *testing.T) {
