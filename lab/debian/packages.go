@@ -14,7 +14,7 @@ import (
 )
 
 // ErrNotRoot says that packages are missing and only root may install them.
-var ErrNotRoot = errors.New("Debian packages are missing")
+var ErrNotRoot = errors.New("packages of Debian are missing")
 
 // Packages lists what the virtual rack needs, by what it is for.
 func Packages() []string {
