@@ -14,7 +14,7 @@ type Switch struct {
 	Platform string // name of the driver: "frr"
 	Address  string // host:port of its SSH service
 	User     string
-	// At least one of the two is set. The switch's own log tells who came with which.
+	// At least one of the two is set.
 	Password   SecretRef
 	PrivateKey SecretRef
 	HostKey    string // type and key as in known_hosts: "ssh-ed25519 AAAA…"
