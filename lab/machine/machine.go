@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -37,6 +38,8 @@ var (
 	ErrPoweredOff = errors.New("machine is powered off")
 	// ErrNoMachine says that a folder holds no machine.
 	ErrNoMachine = errors.New("no machine is defined here")
+	// ErrNoQEMU says that QEMU is missing on this host.
+	ErrNoQEMU = errors.New("qemu-system-x86_64 not found: install the package qemu-system-x86")
 	// ErrNoFirmware says that a firmware file is missing on this host.
 	ErrNoFirmware = errors.New("firmware is not installed")
 	// ErrUnknown is returned for a firmware, boot device or chassis command that does not
@@ -76,7 +79,11 @@ type Machine struct {
 
 // Define writes down what a machine is. A machine that is there already keeps its disk,
 // its boot device and its power; what changed shows when it is next powered on.
+// ErrNoQEMU, ErrNoFirmware, ErrUnknown.
 func Define(dir string, config Config) (*Machine, error) {
+	if _, err := exec.LookPath(qemuProgram); err != nil {
+		return nil, ErrNoQEMU
+	}
 	m := &Machine{dir: dir, config: config}
 	if _, err := m.firmwareFiles(); err != nil {
 		return nil, err

@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	qemuName = "qemu" // of the process in the machine's folder
-	nicID    = "nic"
-	qmpName  = "qmp.sock"
+	qemuProgram = "qemu-system-x86_64"
+	qemuName    = "qemu" // of the process in the machine's folder
+	nicID       = "nic"
+	qmpName     = "qmp.sock"
 )
 
 // ovmf is where Debian's package ovmf puts the firmware. The 4M build without Secure Boot
@@ -42,7 +43,7 @@ func (m *Machine) launch(ctx context.Context) error {
 		Dir:       m.dir,
 		Namespace: m.config.Namespace,
 		WorkDir:   m.dir,
-		Command:   append([]string{"qemu-system-x86_64"}, arguments...),
+		Command:   append([]string{qemuProgram}, arguments...),
 	})
 	if err != nil {
 		return err

@@ -19,8 +19,11 @@ const stopGrace = 3 * time.Second
 // Down takes the rack of a state folder down: processes, namespaces and all that is in
 // them. Disks, logs and passwords stay in the folder. It does not trust that a rack was
 // built to the end, nor that it was taken down by what it knows of it: whatever process is
-// in the rack's namespaces is ended too. ErrNoRack if the folder holds no rack.
+// in the rack's namespaces is ended too. ErrNoRack if the folder holds no rack; ErrNotRoot.
 func Down(ctx context.Context, dir string) error {
+	if os.Geteuid() != 0 {
+		return ErrNotRoot
+	}
 	config, err := read(dir)
 	if err != nil {
 		return err

@@ -26,6 +26,8 @@ import (
 var (
 	// ErrNoRack says that the state folder holds no rack.
 	ErrNoRack = errors.New("no rack here: build one with lab up")
+	// ErrNotRoot says that the caller may not make network namespaces and taps.
+	ErrNotRoot = errors.New("the virtual rack needs root")
 	// ErrPrefixTaken says that namespaces with the prefix are another rack's.
 	ErrPrefixTaken = errors.New("another rack has this prefix")
 	// ErrBadConfig says what in a Config cannot be.
@@ -70,11 +72,14 @@ const (
 // Up builds the rack, or what is missing of it, and returns when BMCs and switch answer.
 // The servers' power is left as it is; a new server is off.
 //
-// Errors: ErrBadConfig, ErrPrefixTaken, and what the parts return.
+// Errors: ErrBadConfig, ErrNotRoot, ErrPrefixTaken, and what the parts return.
 func Up(ctx context.Context, config Config) error {
 	config, err := config.complete()
 	if err != nil {
 		return err
+	}
+	if os.Geteuid() != 0 {
+		return ErrNotRoot
 	}
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return err
