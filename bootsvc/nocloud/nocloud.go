@@ -1,0 +1,114 @@
+// Package nocloud builds the documents that cloud-init's NoCloud data source reads from a
+// config drive: who the machine is, its network, its keys, and the tenant's user data.
+//
+// See https://docs.cloud-init.io/en/22.4.2/topics/datasources/nocloud.html and, for the
+// network, network-config-format-v2.html beside it.
+package nocloud
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// The files of a config drive.
+const (
+	MetaData      = "meta-data"
+	NetworkConfig = "network-config"
+	UserData      = "user-data"
+	VendorData    = "vendor-data"
+)
+
+// ErrInvalidSeed is returned, wrapped with the reason, by Seed.Files.
+var ErrInvalidSeed = errors.New("the config drive cannot be built")
+
+// Seed is what a machine is to learn at its first boot.
+type Seed struct {
+	InstanceID  string
+	Hostname    string
+	MAC         string // of the NIC with the addresses, colon form
+	IPv4, IPv6  Link   // either may be zero, not both
+	DNS         []netip.Addr
+	SSHKeys     []string // lines of authorized_keys, for the image's own user
+	UserData    []byte   // handed over as it is; empty for none
+	CallHomeURL string   // empty: do not call home
+}
+
+// Link is an address with its prefix length, and the gateway on the same link.
+type Link struct {
+	Address netip.Prefix
+	Gateway netip.Addr
+}
+
+// IsZero reports whether the link has no address.
+func (l Link) IsZero() bool { return !l.Address.IsValid() }
+
+// Files returns the documents by their file names. It returns ErrInvalidSeed.
+func (s Seed) Files() (map[string]string, error) {
+	if err := s.validate(); err != nil {
+		return nil, err
+	}
+	files := map[string]string{UserData: string(s.UserData)}
+	if len(s.UserData) == 0 {
+		files[UserData] = cloudConfig + "{}\n"
+	}
+	for name, document := range map[string]any{
+		MetaData:      metaData{InstanceID: s.InstanceID, Hostname: s.Hostname, PublicKeys: s.SSHKeys},
+		NetworkConfig: s.networkConfig(),
+		VendorData:    s.vendorData(),
+	} {
+		text, err := encode(document)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrInvalidSeed, name, err)
+		}
+		files[name] = text
+	}
+	files[VendorData] = cloudConfig + files[VendorData]
+	return files, nil
+}
+
+// cloudConfig is the first line by which cloud-init tells YAML from a script.
+const cloudConfig = "#cloud-config\n"
+
+func encode(document any) (string, error) {
+	var text strings.Builder
+	encoder := yaml.NewEncoder(&text)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(document); err != nil {
+		return "", err
+	}
+	return text.String(), encoder.Close()
+}
+
+func (s Seed) validate() error {
+	invalid := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s", ErrInvalidSeed, fmt.Sprintf(format, args...))
+	}
+	if s.InstanceID == "" || s.Hostname == "" {
+		return invalid("it needs an instance and a hostname")
+	}
+	if _, err := net.ParseMAC(s.MAC); err != nil {
+		return invalid("MAC %q is not an Ethernet address", s.MAC)
+	}
+	if s.IPv4.IsZero() && s.IPv6.IsZero() {
+		return invalid("%s has no address", s.InstanceID)
+	}
+	for _, link := range []struct {
+		Link
+		is4 bool
+	}{{s.IPv4, true}, {s.IPv6, false}} {
+		if !link.IsZero() && (link.Address.Addr().Is4() != link.is4 || !link.Address.Contains(link.Gateway) || link.Gateway == link.Address.Addr()) {
+			return invalid("gateway %s does not fit address %s", link.Gateway, link.Address)
+		}
+	}
+	for _, key := range s.SSHKeys {
+		if strings.ContainsAny(key, "\r\n") {
+			return invalid("an SSH key has more than one line")
+		}
+	}
+	return nil
+}
