@@ -19,17 +19,19 @@ func downCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := rack.Down(cmd.Context(), dir)
-			if errors.Is(err, rack.ErrNoRack) { // never there, or its folder is lost
-				err = rack.DownPrefix(cmd.Context(), prefix)
+			switch {
+			case errors.Is(err, rack.ErrNoRack) && prefix != "":
+				return rack.DownPrefix(cmd.Context(), prefix)
+			case errors.Is(err, rack.ErrNoRack):
+				return nil // down already
+			case err == nil && remove:
+				return rack.Remove(dir)
 			}
-			if err != nil || !remove {
-				return err
-			}
-			return rack.Remove(dir)
+			return err
 		},
 	}
 	command.Flags().StringVar(&dir, "dir", defaultDir, "state folder")
-	command.Flags().StringVar(&prefix, "prefix", defaultPrefix, "what to take down when the state folder is lost")
+	command.Flags().StringVar(&prefix, "prefix", "", "take down what has this prefix if the state folder is lost")
 	command.Flags().BoolVar(&remove, "remove", false, "delete the state folder, too")
 	return command
 }

@@ -52,10 +52,10 @@ func DownPrefix(ctx context.Context, prefix string) error {
 	return Config{Prefix: prefix}.sweep(ctx)
 }
 
-// Remove deletes a state folder after Down.
+// Remove deletes a state folder after Down. A folder that holds no rack stays.
 func Remove(dir string) error {
 	config, err := read(dir)
-	if errors.Is(err, ErrNoRack) { // nothing to lose, and nothing of ours to delete
+	if errors.Is(err, ErrNoRack) {
 		return nil
 	}
 	if err != nil {

@@ -154,7 +154,7 @@ func (c Config) claim() error {
 	switch {
 	case errors.Is(err, ErrNoRack):
 		if c.Site().Exists() || c.Switch().Exists() {
-			return fmt.Errorf("prefix %s: %w: choose another, or take that rack down", c.Prefix, ErrPrefixTaken)
+			return fmt.Errorf("prefix %s: %w: choose another, or take that rack down: lab down --prefix %s", c.Prefix, ErrPrefixTaken, c.Prefix)
 		}
 	case err != nil:
 		return err

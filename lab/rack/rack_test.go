@@ -219,6 +219,22 @@ func TestDownAfterEverythingDied(t *testing.T) {
 	awaitNoTraces(t, config)
 }
 
+// The state folder is lost while the rack is up.
+func TestDownWithoutFolder(t *testing.T) {
+	config := describe(t)
+	must(t, rack.Up(t.Context(), config))
+	server, err := rack.Machine(config.Dir, 1)
+	must(t, err)
+	must(t, server.PowerOn(t.Context()))
+	must(t, os.RemoveAll(config.Dir))
+	lab(t, "down", "--dir", config.Dir) // of no rack: it does not guess
+	if len(traces(t, config)) == 0 {
+		t.Error("a rack was taken down that was not named")
+	}
+	lab(t, "down", "--dir", config.Dir, "--prefix", config.Prefix)
+	awaitNoTraces(t, config)
+}
+
 // guarded has a process of its own build the rack, guarded, and then wait to be killed.
 // It is this test program again.
 func guarded(t *testing.T, config rack.Config) (kill func()) {
