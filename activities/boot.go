@@ -110,8 +110,13 @@ func (b *Boot) AwaitAgent(ctx context.Context, in api.AwaitAgentInput) (api.None
 		}
 		last, vain := since, bootPhases[0].vain
 		for _, p := range bootPhases {
-			if at, reached := status.Reached[p.phase]; reached && at.After(since) {
-				last, vain = at, p.vain
+			at, reached := status.Reached[p.phase]
+			if !reached {
+				continue
+			}
+			vain = p.vain
+			if at.After(last) {
+				last = at
 			}
 		}
 		activity.RecordHeartbeat(ctx, progress(status))
