@@ -70,6 +70,7 @@ func TestReserveWaitsForALockedServer(t *testing.T) {
 	store, pool := stocked(t, 1)
 	tx, err := pool.Begin(t.Context())
 	require.NoError(t, err)
+	defer tx.Rollback(context.Background()) // closing the pool waits for it
 	_, err = tx.Exec(t.Context(), `SELECT 1 FROM inventory.servers FOR UPDATE`)
 	require.NoError(t, err)
 
