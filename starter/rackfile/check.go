@@ -15,15 +15,16 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"ferrodur/inventory"
+	"ferrodur/ipam"
 )
 
 // kindPool completes the inventory's kinds: pools belong to the address management.
 const kindPool inventory.Kind = "pool"
 
-func parseRole(text string, role *Role) error {
-	*role = Role(text)
-	if *role != Tenant && *role != Provisioning {
-		return fmt.Errorf("must be %s or %s, not %q", Tenant, Provisioning, text)
+func parseRole(text string, role *ipam.Role) error {
+	*role = ipam.Role(text)
+	if *role != ipam.Tenant && *role != ipam.Provisioning {
+		return fmt.Errorf("must be %s or %s, not %q", ipam.Tenant, ipam.Provisioning, text)
 	}
 	return nil
 }

@@ -5,39 +5,20 @@ package rackfile
 import (
 	"errors"
 	"fmt"
-	"net/netip"
-	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
 	"ferrodur/inventory"
+	"ferrodur/ipam"
 )
 
 // Rack is what a rack file declares.
 type Rack struct {
 	inventory.Declaration
-	Pools []Pool
+	Pools []ipam.Pool
 }
-
-// Pool is address space of one site for one use.
-type Pool struct {
-	Name       string
-	Site       string
-	Role       Role
-	Prefix     netip.Prefix  // masked
-	Quarantine time.Duration // how long an address rests after its release; 0 for none
-}
-
-// Role says what the addresses of a pool are for.
-type Role string
-
-// The roles.
-const (
-	Tenant       Role = "tenant"
-	Provisioning Role = "provisioning"
-)
 
 // Parse reads a rack file. Its error is Problems: everything that is wrong, at once.
 // The filename is for these only. No problem repeats what stands where a secret

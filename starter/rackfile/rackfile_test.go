@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ferrodur/inventory"
+	"ferrodur/ipam"
 	"ferrodur/starter/rackfile"
 )
 
@@ -28,8 +29,8 @@ func TestExample(t *testing.T) {
 
 	require.Equal(t, []inventory.Site{{Name: "ewr1", Description: "Newark, hall 3"}}, rack.Sites)
 	require.Len(t, rack.Pools, 3)
-	require.Equal(t, rackfile.Pool{
-		Name: "ewr1-tenant-v4", Site: "ewr1", Role: rackfile.Tenant,
+	require.Equal(t, ipam.Pool{
+		Name: "ewr1-tenant-v4", Site: "ewr1", Role: ipam.Tenant,
 		Prefix: netip.MustParsePrefix("198.51.100.0/24"), Quarantine: 24 * time.Hour,
 	}, rack.Pools[0])
 	require.Equal(t, []inventory.Plan{{

@@ -8,6 +8,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"ferrodur/inventory"
+	"ferrodur/ipam"
 )
 
 // rack reads the sections in the order in which they refer to each other.
@@ -47,8 +48,8 @@ func readSite(o *object) inventory.Site {
 	return inventory.Site{Name: o.name(inventory.KindSite), Description: o.optional("description")}
 }
 
-func readPool(o *object) Pool {
-	pool := Pool{Name: o.name(kindPool), Site: o.reference(inventory.KindSite)}
+func readPool(o *object) ipam.Pool {
+	pool := ipam.Pool{Name: o.name(kindPool), Site: o.reference(inventory.KindSite)}
 	o.parsed("role", func(text string) error { return parseRole(text, &pool.Role) })
 	o.parsed("prefix", func(text string) error { return parsePrefix(text, &pool.Prefix) })
 	o.check("quarantine", o.optional("quarantine"), func(text string) error { return parseDuration(text, &pool.Quarantine) })
@@ -176,7 +177,7 @@ func secret(o *object, name string) inventory.SecretRef {
 }
 
 // findOverlaps reports pools that share addresses.
-func (r *reader) findOverlaps(top *object, pools []Pool) {
+func (r *reader) findOverlaps(top *object, pools []ipam.Pool) {
 	nodes := top.list("pools")
 	if len(nodes) != len(pools) {
 		return // an element was no object, and is reported
