@@ -69,7 +69,9 @@ func (i *Inventory) SetServerState(ctx context.Context, in api.SetServerStateInp
 
 // SetInstanceState moves an instance, and its server with it.
 func (i *Inventory) SetInstanceState(ctx context.Context, in api.SetInstanceStateInput) (api.None, error) {
-	return api.None{}, fail(i.Inventory.SetInstanceState(ctx, in.Instance, inventory.InstanceState(in.State), in.Reason))
+	return api.None{}, fail(i.Inventory.SetInstanceState(ctx, inventory.InstanceTransition{
+		Instance: in.Instance, To: inventory.InstanceState(in.State), Reason: in.Reason,
+	}))
 }
 
 // StoreHardware stores what was found on a server and compares it with what was declared.
@@ -87,7 +89,7 @@ func (i *Inventory) StoreHardware(ctx context.Context, in api.StoreHardwareInput
 	}
 	var diff api.HardwareDiff
 	for _, mismatch := range inventory.Compare(server, plan, in.Hardware) {
-		diff.Mismatches = append(diff.Mismatches, mismatch.String())
+		diff.Mismatches = append(diff.Mismatches, string(mismatch))
 	}
 	return diff, nil
 }

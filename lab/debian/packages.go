@@ -25,7 +25,7 @@ func Packages() []string {
 		[]string{"frr", "openssh-server", "isc-dhcp-relay"},             // the switch
 		[]string{"mmdebstrap", "zstd", "gdisk", "dosfstools", "mtools"}, // images
 		[]string{"e2fsprogs", "cpio", "kmod", "grub-pc-bin", "grub-common"},
-		[]string{"grub-efi-amd64-bin", "grub-efi-amd64-signed", "shim-signed"},
+		[]string{"grub-efi-amd64-bin"},
 		[]string{"postgresql", "iproute2", "nftables", "procps"}, // facts, networks
 	)
 }

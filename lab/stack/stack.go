@@ -32,8 +32,8 @@ type Config struct {
 	Prefix       string // of the rack's namespaces
 	Servers      []rack.Server
 	PostgresPort int
-	TemporalPort int
-	UIPort       int
+	TemporalPort uint16
+	UIPort       uint16
 	KVM          bool
 	Out          io.Writer // says what is being done
 }
@@ -136,7 +136,7 @@ func (s *Stack) startPostgres(ctx context.Context) (err error) {
 
 func (s *Stack) startTemporal(ctx context.Context) (err error) {
 	s.temporal, err = temporal.Start(ctx, temporal.Config{
-		Dir: filepath.Join(s.config.Dir, "temporal"), Binary: s.parts.temporal,
+		Dir: filepath.Join(s.config.Dir, "temporal"), Program: s.parts.temporal,
 		Port: s.config.TemporalPort, UIPort: s.config.UIPort,
 	})
 	if err != nil {
