@@ -16,10 +16,10 @@ type program struct {
 	digest string
 }
 
-// buildAgent builds the agent of this checkout, without libraries: nothing else is there
-// when it starts.
+// buildAgent builds the agent of this checkout into a folder, without libraries: nothing
+// else is there when it starts.
 func buildAgent(ctx context.Context, dir string) (program, error) {
-	agent := program{file: filepath.Join(dir, "agent")}
+	agent := program{file: filepath.Join(dir, "init")}
 	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", agent.file, "ferrodur/bootsvc/agent")
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	if output, err := command.CombinedOutput(); err != nil {

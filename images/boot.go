@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,7 +36,7 @@ var drivers = []string{
 	"virtio_pci", "virtio_net", "virtio_blk", "virtio_scsi", "virtio_rng", // virtual
 	"nvme", "ahci", "ata_piix", "sd_mod", // disks
 	"megaraid_sas", "mpt3sas", "hpsa", "smartpqi", "aacraid", // RAID controllers and HBAs
-	"e1000", "e1000e", "igb", "igc", "ixgbe", "i40e", "ice", "tg3", "bnxt_en", "bnx2x", // network
+	"e1000", "e1000e", "igb", "igc", "ixgbe", "i40e", "ice", "tg3", "bnxt_en", // network
 	"mlx4_en", "mlx5_core", "r8169", "ena", "vmxnet3", "sfc", "qede", "be2net", "enic", "cxgb4",
 	"efivarfs", "ipmi_si", "ipmi_devintf",
 }
@@ -62,7 +63,12 @@ func BuildBoot(ctx context.Context, options Options) (Boot, error) {
 	if err := os.MkdirAll(options.CacheDir, 0o755); err != nil {
 		return Boot{}, err
 	}
-	agent, err := buildAgent(ctx, options.CacheDir)
+	work, err := os.MkdirTemp("", "ferrodur-agent-")
+	if err != nil {
+		return Boot{}, err
+	}
+	defer os.RemoveAll(work)
+	agent, err := buildAgent(ctx, work)
 	if err != nil {
 		return Boot{}, err
 	}
@@ -128,54 +134,64 @@ func unpackKernel(ctx context.Context, dir, name string) error {
 	return selectModules(filepath.Join(root, "lib", "modules", version), dir, version)
 }
 
-// ModulesList names the file of the initramfs that lists the modules in the order in
-// which they can be loaded.
-const ModulesList = "modules.list"
-
-// selectModules copies the drivers and what they depend on into dir, and lists them, the
-// needed before those who need them. Drivers that are built into the kernel are left out.
+// selectModules copies the drivers and what they depend on into dir, and of depmod's
+// tables the lines about them. A driver that this kernel does not have is an error, unless
+// it is built in.
 func selectModules(modules, dir, version string) error {
 	dependencies, err := readDependencies(filepath.Join(modules, "modules.dep"))
 	if err != nil {
 		return err
 	}
+	builtIn, err := os.ReadFile(filepath.Join(modules, "modules.builtin"))
+	if err != nil {
+		return err
+	}
 	byName := map[string]string{}
 	for file := range dependencies {
-		byName[strings.ReplaceAll(strings.TrimSuffix(filepath.Base(file), ".ko"), "-", "_")] = file
+		byName[moduleName(file)] = file
 	}
-	var order []string
-	var add func(file string)
-	add = func(file string) {
-		if slices.Contains(order, file) {
-			return
-		}
-		// modules.dep lists a module's needs with the innermost last.
-		for _, needed := range slices.Backward(dependencies[file]) {
-			add(needed)
-		}
-		order = append(order, file)
-	}
+	files := map[string]bool{}
 	for _, name := range drivers {
-		if file, ok := byName[name]; ok {
-			add(file)
+		file, ok := byName[name]
+		if !ok {
+			if !slices.ContainsFunc(strings.Fields(string(builtIn)), func(file string) bool { return moduleName(file) == name }) {
+				return fmt.Errorf("kernel %s has no driver %s", version, name)
+			}
+			continue
+		}
+		files[file] = true
+		for _, needed := range dependencies[file] {
+			files[needed] = true
 		}
 	}
-	var list strings.Builder
-	for _, file := range order {
-		inRoot := filepath.Join("usr", "lib", "modules", version, file)
-		fmt.Fprintf(&list, "/%s\n", inRoot)
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, inRoot)), 0o755); err != nil {
+	target := filepath.Join(dir, "usr", "lib", "modules", version)
+	var list, aliases strings.Builder
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(&list, "%s: %s\n", file, strings.Join(dependencies[file], " "))
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(target, file)), 0o755); err != nil {
 			return err
 		}
-		text, err := os.ReadFile(filepath.Join(modules, file))
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, inRoot), text, 0o644); err != nil {
+		if err := os.Rename(filepath.Join(modules, file), filepath.Join(target, file)); err != nil {
 			return err
 		}
 	}
-	return os.WriteFile(filepath.Join(dir, ModulesList), []byte(list.String()), 0o644)
+	all, err := os.ReadFile(filepath.Join(modules, "modules.alias"))
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(all)) {
+		if fields := strings.Fields(line); len(fields) == 3 && files[byName[fields[2]]] {
+			aliases.WriteString(line)
+		}
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(target, "modules.dep"), []byte(list.String()), 0o644),
+		os.WriteFile(filepath.Join(target, "modules.alias"), []byte(aliases.String()), 0o644))
+}
+
+// moduleName is a module's name in the kernel's form, in which hyphens are underscores.
+func moduleName(file string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(filepath.Base(file), ".ko"), "-", "_")
 }
 
 // readDependencies reads depmod's modules.dep: "FILE: FILE…" a line.
@@ -208,7 +224,6 @@ func packAgent(file, agent, kernelDir string) error {
 		archive.link(link, "usr/"+link)
 	}
 	archive.file("init", agent, 0o755)
-	archive.file(ModulesList, filepath.Join(kernelDir, ModulesList), 0o644)
 	err = filepath.WalkDir(filepath.Join(kernelDir, "usr"), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err

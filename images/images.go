@@ -62,8 +62,8 @@ func (o Options) cached(ctx context.Context, kind string, recipe []string, build
 		return "", err
 	}
 	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
+	if err := wait(ctx, lock); err != nil {
+		return "", err
 	}
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
@@ -93,6 +93,21 @@ func (o Options) cached(ctx context.Context, kind string, recipe []string, build
 	}
 	fmt.Fprintf(o.Out, "Built the %s image in %s\n", kind, time.Since(started).Round(time.Second))
 	return dir, nil
+}
+
+// wait takes a lock when whoever builds is done, or gives up with ctx.
+func wait(ctx context.Context, lock *os.File) error {
+	for {
+		err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // run runs a program to its end. Its output is part of the error if it fails. A program
