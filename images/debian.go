@@ -25,6 +25,9 @@ type Image struct {
 	Bytes  uint64 `json:"bytes"`  // of the raw image
 }
 
+// User is who one logs in as, with the keys of the order; he may become root.
+const User = "debian"
+
 // imageKernel is made for virtual machines, such as the lab's: it boots faster. An image
 // for real servers takes linux-image-amd64.
 const imageKernel = "linux-image-cloud-amd64"

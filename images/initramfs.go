@@ -36,25 +36,22 @@ func createInitramfs(file string) (*initramfs, error) {
 	return &initramfs{out: out, compressed: compressed, archive: cpio.NewWriter(compressed)}, nil
 }
 
-func (i *initramfs) dir(name string) { i.entry(name, cpio.TypeDir|0o755, "", nil) }
+func (i *initramfs) dir(name string) { i.entry(name, cpio.TypeDir|0o755, nil) }
 
-func (i *initramfs) link(name, target string) { i.entry(name, cpio.TypeSymlink|0o777, target, nil) }
+// link adds a symbolic link, whose content is where it leads to.
+func (i *initramfs) link(name, target string) { i.entry(name, cpio.TypeSymlink|0o777, []byte(target)) }
 
 func (i *initramfs) file(name, from string, mode cpio.FileMode) {
 	text, err := os.ReadFile(from)
 	i.fail(err)
-	i.entry(name, cpio.TypeReg|mode, "", text)
+	i.entry(name, cpio.TypeReg|mode, text)
 }
 
-func (i *initramfs) entry(name string, mode cpio.FileMode, target string, text []byte) {
+func (i *initramfs) entry(name string, mode cpio.FileMode, text []byte) {
 	if i.err != nil {
 		return
 	}
-	header := &cpio.Header{Name: name, Mode: mode, Linkname: target, Size: int64(len(text))}
-	if target != "" {
-		header.Size = int64(len(target))
-	}
-	i.fail(i.archive.WriteHeader(header))
+	i.fail(i.archive.WriteHeader(&cpio.Header{Name: name, Mode: mode, Size: int64(len(text))}))
 	if len(text) > 0 {
 		_, err := i.archive.Write(text)
 		i.fail(err)
@@ -106,7 +103,7 @@ func (i *initramfs) addTree(tree io.Reader) error {
 		mode := cpio.FileMode(header.Mode) & 0o7777
 		switch header.Typeflag {
 		case tar.TypeDir:
-			i.entry(name, cpio.TypeDir|mode, "", nil)
+			i.entry(name, cpio.TypeDir|mode, nil)
 		case tar.TypeSymlink:
 			i.link(name, header.Linkname)
 		case tar.TypeLink:
@@ -116,7 +113,7 @@ func (i *initramfs) addTree(tree io.Reader) error {
 			if err != nil {
 				return err
 			}
-			i.entry(name, cpio.TypeReg|mode, "", text)
+			i.entry(name, cpio.TypeReg|mode, text)
 		}
 	}
 }

@@ -126,7 +126,11 @@ func serve(ctx context.Context, logger *slog.Logger, options options, serving ..
 		}
 		// An activity that is cut off is taken over by another worker, so there is no point
 		// in waiting long for it.
-		w := worker.New(temporal.Temporal(), queue, worker.Options{WorkerStopTimeout: 5 * time.Second})
+		w := worker.New(temporal.Temporal(), queue, worker.Options{
+			WorkerStopTimeout: 5 * time.Second,
+			// Progress is worth showing as it is made.
+			MaxHeartbeatThrottleInterval: time.Second,
+		})
 		service, err := role.wire(w, rooms{log: logger, pool: pool, options: options})
 		if err != nil {
 			return err

@@ -59,13 +59,13 @@ type Server struct {
 	Firmware  machine.Firmware `json:"firmware"`
 	MemoryMiB int              `json:"memory_mib,omitempty"` // 2048
 	DiskGiB   int              `json:"disk_gib,omitempty"`   // 8; sparse
-	CPUs      int              `json:"cpus,omitempty"`       // 1
+	CPUs      int              `json:"cpus,omitempty"`       // 2
 }
 
 const (
 	defaultMemoryMiB = 2048
 	defaultDiskGiB   = 8
-	defaultCPUs      = 1
+	defaultCPUs      = 2
 	product          = "virtual server" // SMBIOS
 )
 

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -148,6 +149,17 @@ func (s *Stack) Login(ctx context.Context, links api.Links, user string, key ssh
 		// Verify has compared the host key with the one that was called home.
 		HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 	}, command)
+}
+
+// Banner is what the SSH server of a tenant's machine says first.
+func (s *Stack) Banner(ctx context.Context, links api.Links) (string, error) {
+	connection, err := s.rackConfig().Site().Dial(ctx, "tcp", net.JoinHostPort(links.IPv4.Server.Addr().String(), "22"))
+	if err != nil {
+		return "", err
+	}
+	defer connection.Close()
+	line, err := bufio.NewReader(connection).ReadString('\n')
+	return strings.TrimSpace(line), err
 }
 
 func (s *Stack) ssh(ctx context.Context, address string, config *ssh.ClientConfig, command string) (string, error) {

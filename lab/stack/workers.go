@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	sdk "go.temporal.io/sdk/client"
 
 	"ferrodur/client"
+	"ferrodur/images"
 	"ferrodur/inventory"
 	"ferrodur/ipam"
 	"ferrodur/lab/netns"
@@ -33,7 +35,9 @@ func (s *Stack) rackConfig() rack.Config {
 	return rack.Config{
 		Dir: s.Rack, Prefix: s.config.Prefix, Program: s.program("lab"), Servers: s.config.Servers, KVM: s.config.KVM,
 		Relays: []uint16{uint16(s.postgres.Port()), s.temporal.Address.Port()},
-		Image:  &rack.Image{Name: Image, File: s.parts.image.File},
+		Image: &rack.Image{
+			Name: Image, File: s.parts.image.File, SHA256: s.parts.image.SHA256, Bytes: s.parts.image.Bytes, SSHUser: images.User,
+		},
 	}
 }
 
@@ -102,7 +106,7 @@ func (s *Stack) Environment() []string {
 	}
 }
 
-// Program is the path of one of the programs: worker, starter or lab.
+// program is the path of one of the programs: worker, starter or lab.
 func (s *Stack) program(name string) string { return filepath.Join(s.parts.programs, name) }
 
 // Starter runs the operators' CLI against this stack.
@@ -113,7 +117,7 @@ func (s *Stack) Starter(ctx context.Context, arguments ...string) ([]byte, error
 }
 
 func (s *Stack) connect(ctx context.Context) error {
-	temporal, err := sdk.DialContext(ctx, sdk.Options{HostPort: s.temporal.Address.String(), Logger: log.NewStructuredLogger(quiet())})
+	temporal, err := sdk.DialContext(ctx, sdk.Options{HostPort: s.temporal.Address.String(), Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	if err != nil {
 		return err
 	}

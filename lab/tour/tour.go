@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"ferrodur/client"
 	"ferrodur/inventory"
 	"ferrodur/lab/rack"
 	"ferrodur/lab/stack"
@@ -47,15 +46,12 @@ type Stage struct {
 	Outcome string  `json:"outcome"`
 }
 
-// View shows workflows while they run, until each has reached what is waited for.
-type View func(ctx context.Context, out io.Writer, c *client.Client, reached func(api.State) bool, workflowIDs ...string) error
-
 // Run takes the tour. The Facts are as far as it came, also on an error.
-func Run(ctx context.Context, s *stack.Stack, out io.Writer, view View) (facts Facts, err error) {
+func Run(ctx context.Context, s *stack.Stack, out io.Writer) (facts Facts, err error) {
 	started := time.Now()
 	facts = Facts{Order: "tour-" + strings.ToLower(rand.Text()[:8]), UI: s.UI, Enrolment: map[string][]Stage{}}
 	defer func() { facts.Seconds = time.Since(started).Seconds() }()
-	t := &tour{Stack: s, out: out, view: view, facts: &facts}
+	t := &tour{Stack: s, out: out, facts: &facts}
 	for _, step := range []struct {
 		says string
 		do   func(context.Context) error
@@ -77,7 +73,6 @@ func Run(ctx context.Context, s *stack.Stack, out io.Writer, view View) (facts F
 type tour struct {
 	*stack.Stack
 	out   io.Writer
-	view  View
 	facts *Facts
 	key   ssh.Signer
 }
@@ -102,7 +97,7 @@ func (t *tour) enroll(ctx context.Context) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	if err := t.view(ctx, t.out, t.Client, api.State.Ended, ids...); err != nil {
+	if err := follow(ctx, t.out, t.Client, api.State.Ended, ids...); err != nil {
 		return err
 	}
 	for _, id := range ids {
@@ -131,7 +126,7 @@ func (t *tour) provision(ctx context.Context) error {
 		return err
 	}
 	active := func(s api.State) bool { return s.Status == api.StatusActive || s.Ended() }
-	if err := t.view(ctx, t.out, t.Client, active, api.InstanceID(t.facts.Order)); err != nil {
+	if err := follow(ctx, t.out, t.Client, active, api.InstanceID(t.facts.Order)); err != nil {
 		return err
 	}
 	state, err := t.Client.WaitActive(ctx, t.facts.Order)
@@ -161,7 +156,7 @@ func (t *tour) giveBack(ctx context.Context) error {
 		return err
 	}
 	id := api.InstanceID(t.facts.Order)
-	if err := t.view(ctx, t.out, t.Client, api.State.Ended, id); err != nil {
+	if err := follow(ctx, t.out, t.Client, api.State.Ended, id); err != nil {
 		return err
 	}
 	state, err := t.Client.WaitEnded(ctx, id)
