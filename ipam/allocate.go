@@ -49,9 +49,11 @@ func lockOwner(ctx context.Context, tx pgx.Tx, owner string) error {
 type families struct{ ipv4, ipv6 []string }
 
 // poolsOf names the pools that a request can be served from, in the order of their names,
-// in which everybody locks them.
+// and locks them in that order, as PutPools does: allocations take turns, so that two of
+// them do not want the same gap, and nobody waits in a circle.
 func poolsOf(ctx context.Context, tx pgx.Tx, r Request) (families, error) {
-	rows, err := tx.Query(ctx, `SELECT name, family(prefix) FROM ipam.pools WHERE site = $1 AND role = $2 ORDER BY name`, r.Site, r.Role)
+	rows, err := tx.Query(ctx, `SELECT name, family(prefix) FROM ipam.pools
+		WHERE site = $1 AND role = $2 ORDER BY name FOR UPDATE`, r.Site, r.Role)
 	if err != nil {
 		return families{}, err
 	}
@@ -91,7 +93,8 @@ func allocateLink(ctx context.Context, tx pgx.Tx, r Request, family string, pool
 	}
 	exhausted := &ExhaustedError{Site: r.Site, Role: r.Role, Family: family}
 	var next *time.Time
-	err = tx.QueryRow(ctx, `SELECT min(rests_until) FROM ipam.allocations WHERE pool = ANY($1)`, pools).Scan(&next)
+	err = tx.QueryRow(ctx, `SELECT min(rests_until) FROM ipam.allocations
+		WHERE pool = ANY($1) AND released_at IS NOT NULL`, pools).Scan(&next)
 	if err != nil {
 		return Link{}, err
 	}
@@ -111,12 +114,9 @@ func heldLink(ctx context.Context, tx pgx.Tx, owner string, pools []string) (Lin
 	return link, err
 }
 
-// allocateFrom takes the lowest free link of a pool; the zero Link if there is none.
+// allocateFrom takes the lowest free link of a pool; the zero Link if there is none. The
+// pool is locked.
 func allocateFrom(ctx context.Context, tx pgx.Tx, pool, owner string) (Link, error) {
-	// Allocations from one pool take turns, so that two of them do not want the same gap.
-	if _, err := tx.Exec(ctx, `SELECT FROM ipam.pools WHERE name = $1 FOR UPDATE`, pool); err != nil {
-		return Link{}, err
-	}
 	if err := wake(ctx, tx, pool); err != nil {
 		return Link{}, err
 	}
@@ -141,10 +141,18 @@ func allocateFrom(ctx context.Context, tx pgx.Tx, pool, owner string) (Link, err
 	return link, err
 }
 
-// wake makes the links of a pool free whose rest is over. The pool is locked.
+// wakeAtOnce bounds the links that one allocation makes free. More than the one it takes,
+// so that none stays behind for good; few, so that thousands of rests that end together do
+// not hold up the orders behind this one.
+const wakeAtOnce = 16
+
+// wake makes links of a pool free whose rest is over, those first that ended first. The
+// pool is locked.
 func wake(ctx context.Context, tx pgx.Tx, pool string) error {
-	rows, err := tx.Query(ctx, `DELETE FROM ipam.allocations
-		WHERE pool = $1 AND released_at IS NOT NULL AND rests_until <= clock_timestamp() RETURNING prefix`, pool)
+	rows, err := tx.Query(ctx, `DELETE FROM ipam.allocations WHERE id IN (
+		SELECT id FROM ipam.allocations
+		WHERE pool = $1 AND released_at IS NOT NULL AND rests_until <= clock_timestamp()
+		ORDER BY rests_until LIMIT $2) RETURNING prefix`, pool, wakeAtOnce)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,15 @@ func (s *Store) PutPools(ctx context.Context, pools []Pool) error {
 			return err
 		}
 	}
+	names := make([]string, len(pools))
+	for i, pool := range pools {
+		names[i] = pool.Name
+	}
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		// In the order of names, as poolsOf; the declarations' own order is the caller's.
+		if _, err := tx.Exec(ctx, `SELECT FROM ipam.pools WHERE name = ANY($1) ORDER BY name FOR UPDATE`, names); err != nil {
+			return fmt.Errorf("declare pools: %w", err)
+		}
 		for _, pool := range pools {
 			if err := put(ctx, tx, pool); err != nil {
 				return fmt.Errorf("declare pool %s: %w", pool.Name, err)
@@ -100,11 +108,10 @@ func mayChange(ctx context.Context, tx pgx.Tx, old, pool Pool) error {
 	default:
 		return nil
 	}
-	if err := wake(ctx, tx, pool.Name); err != nil {
-		return err
-	}
 	var links int64
-	if err := tx.QueryRow(ctx, `SELECT count(*) FROM ipam.allocations WHERE pool = $1`, pool.Name).Scan(&links); err != nil {
+	err := tx.QueryRow(ctx, `SELECT count(*) FROM ipam.allocations
+		WHERE pool = $1 AND (released_at IS NULL OR rests_until > clock_timestamp())`, pool.Name).Scan(&links)
+	if err != nil {
 		return err
 	}
 	if links > 0 {
@@ -117,6 +124,11 @@ func mayChange(ctx context.Context, tx pgx.Tx, old, pool Pool) error {
 // is held.
 func resize(ctx context.Context, tx pgx.Tx, old netip.Prefix, pool Pool) error {
 	if !covers(pool.Prefix, old) {
+		// What has rested and was not woken yet lies in the old prefix.
+		if _, err := tx.Exec(ctx, `DELETE FROM ipam.allocations
+			WHERE pool = $1 AND released_at IS NOT NULL AND rests_until <= clock_timestamp()`, pool.Name); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, `DELETE FROM ipam.gaps WHERE pool = $1`, pool.Name); err != nil {
 			return err
 		}

@@ -1,0 +1,139 @@
+package ipam_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"ferrodur/ipam"
+)
+
+// Orders and declarations lock the same pools; whichever order the declarations are in,
+// nobody is refused for a deadlock.
+func TestOrdersAndDeclarationsTogether(t *testing.T) {
+	pools := []ipam.Pool{pool("z4", "10.0.0.0/16", 0), pool("a6", "2001:db8::/64", 0)}
+	store, _ := open(t, pools...)
+	var wait sync.WaitGroup
+	for n := range 6 {
+		wait.Go(func() {
+			for round := range 40 {
+				var err error
+				switch n % 3 {
+				case 0:
+					_, err = store.AllocateLinks(t.Context(), request(fmt.Sprintf("instance/%d-%d", n, round)))
+				case 1:
+					err = store.PutPools(t.Context(), pools)
+				default:
+					err = store.PutPools(t.Context(), []ipam.Pool{pools[1], pools[0]})
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// When thousands of rests end together, the next order does not pay for all of them, and
+// in the end each link is handed out again.
+func TestManyRestsEndTogether(t *testing.T) {
+	ctx := t.Context()
+	store, database := open(t, pool("a", "198.51.100.0/24", time.Hour))
+	const capacity = 128
+	for n := range capacity {
+		if _, err := store.AllocateLinks(ctx, request(fmt.Sprint("old ", n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := database.Exec(ctx, `UPDATE ipam.allocations
+		SET released_at = now() - interval '2h', rests_until = now() - interval '1h'`); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[netip.Prefix]bool{}
+	for n := range capacity {
+		links, err := store.AllocateLinks(ctx, request(fmt.Sprint("new ", n)))
+		if err != nil {
+			t.Fatalf("order %d of %d: %v", n+1, capacity, err)
+		}
+		seen[links.IPv4.Prefix] = true
+		var rested int
+		if err := database.QueryRow(ctx, `SELECT count(*) FROM ipam.allocations WHERE released_at IS NOT NULL`).Scan(&rested); err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 && rested < capacity/2 {
+			t.Errorf("the first order woke %d links", capacity-rested)
+		}
+	}
+	if len(seen) != capacity {
+		t.Errorf("%d links were handed out, want %d", len(seen), capacity)
+	}
+}
+
+// A pool whose links have all rested may move, woken or not.
+func TestRestedPoolMoves(t *testing.T) {
+	ctx := t.Context()
+	store, database := open(t, pool("a", "198.51.100.0/24", 0))
+	for n := range 40 {
+		if _, err := store.AllocateLinks(ctx, request(fmt.Sprint("old ", n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 40 {
+		if err := store.Release(ctx, fmt.Sprint("old ", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.PutPools(ctx, []ipam.Pool{pool("a", "203.0.113.0/31", 0)}); err != nil {
+		t.Fatal(err)
+	}
+	links, err := store.AllocateLinks(ctx, request("new"))
+	if err != nil || links.IPv4.Prefix.String() != "203.0.113.0/31" {
+		t.Errorf("the moved pool answers %v (%v)", links, err)
+	}
+	var left int
+	if err := database.QueryRow(ctx, `SELECT count(*) FROM ipam.allocations WHERE NOT prefix << '203.0.113.0/30'`).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d links are left of the old prefix (%v)", left, err)
+	}
+}
+
+// A call that is cancelled anywhere has happened whole or not at all, and keeps no lock
+// and no connection.
+func TestCancelledCallsLeakNothing(t *testing.T) {
+	store, database := open(t, pool("a", "198.51.100.0/24", 0), pool("v6", "2001:db8::/64", 0))
+	for n := range 200 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n%40)*150*time.Microsecond)
+		_, _ = store.AllocateLinks(ctx, request(fmt.Sprint("o", n%20)))
+		_ = store.Release(ctx, fmt.Sprint("o", (n+7)%20))
+		cancel()
+	}
+	// Each owner's next whole call waits for what his cancelled ones still hold.
+	for n := range 20 {
+		if _, err := store.AllocateLinks(t.Context(), request(fmt.Sprint("o", n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if acquired := database.Stat().AcquiredConns(); acquired != 0 {
+		t.Errorf("%d connections are still taken", acquired)
+	}
+	var owners, links4, links6 int
+	if err := database.QueryRow(t.Context(), `SELECT count(DISTINCT owner), count(*) FILTER (WHERE pool = 'a'), count(*) FILTER (WHERE pool = 'v6')
+		FROM ipam.allocations WHERE released_at IS NULL`).Scan(&owners, &links4, &links6); err != nil {
+		t.Fatal(err)
+	}
+	if owners != 20 || links4 != 20 || links6 != 20 {
+		t.Errorf("%d owners hold %d IPv4 and %d IPv6 links, want 20 of each", owners, links4, links6)
+	}
+	var free, used int
+	if err := database.QueryRow(t.Context(), `SELECT (SELECT sum((last - first + 1) / 2) FROM ipam.gaps WHERE pool = 'a'),
+		(SELECT count(*) FROM ipam.allocations WHERE pool = 'a')`).Scan(&free, &used); err != nil {
+		t.Fatal(err)
+	}
+	if free+used != 128 {
+		t.Errorf("%d links are free and %d held or rest, want 128 together", free, used)
+	}
+}
