@@ -28,7 +28,8 @@ type room struct {
 
 var rooms = []room{
 	// The programs.
-	{folder: "starter", knows: "client inventory ipam workflows/api report"},
+	{folder: "starter", knows: "starter/progress client inventory ipam workflows/api report"},
+	{folder: "starter/progress", knows: "client workflows/api"},
 	{folder: "worker", knows: "workflows activities client inventory ipam bootsvc bmc switches images workflows/api bootsvc/job report"},
 
 	// What callers import: nothing comes with it but Temporal.
@@ -57,8 +58,8 @@ var rooms = []room{
 
 	// The virtual rack drives the programs from outside, as an operator does. Nobody
 	// imports it but tests.
-	{folder: "lab", knows: "client activities workflows/api ipam inventory bootsvc bootsvc/agent bootsvc/job bmc switches images report"},
-	{folder: "docs", knows: "client workflows/api report"},
+	{folder: "lab", knows: "starter/progress client activities workflows/api ipam inventory bootsvc bootsvc/agent bootsvc/job bmc switches images report"},
+	{folder: "docs", knows: "starter client workflows/api report"},
 }
 
 const (

@@ -93,10 +93,10 @@ func (c *Client) start(ctx context.Context, id, workflow, summary string, reuse 
 }
 
 // update sends an update and answers with the workflow's state.
-func (c *Client) update(ctx context.Context, id, name string) (api.State, error) {
+func (c *Client) update(ctx context.Context, id, name string, input ...any) (api.State, error) {
 	var state api.State
 	handle, err := c.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: id, UpdateName: name, WaitForStage: client.WorkflowUpdateStageCompleted,
+		WorkflowID: id, UpdateName: name, Args: input, WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	if err == nil {
 		err = handle.Get(ctx, &state)

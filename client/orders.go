@@ -72,9 +72,10 @@ func (c *Client) startOnce(ctx context.Context, id, workflow, summary string, in
 	return err
 }
 
-// Retry tells a parked workflow to run the stage that failed again.
-func (c *Client) Retry(ctx context.Context, workflowID string) (api.State, error) {
-	return c.update(ctx, workflowID, api.UpdateRetry)
+// Retry tells a parked workflow to run the stage that failed again. Limits that are set
+// replace those that it had.
+func (c *Client) Retry(ctx context.Context, workflowID string, limits api.Limits) (api.State, error) {
+	return c.update(ctx, workflowID, api.UpdateRetry, api.RetryInput{Limits: limits})
 }
 
 // Abort tells a workflow to stop, to undo everything that was done, and to end.

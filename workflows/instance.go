@@ -89,10 +89,11 @@ func (i *instance) releaseAddresses(ctx workflow.Context) error {
 // install writes the image, and lets the agent reboot only when its result is stored and
 // the server will start from its disk.
 func (i *instance) install(ctx workflow.Context) error {
+	// The inventory takes the disk for the tenant's from here on, even if its answer is lost.
+	i.mayHoldData = true
 	if err := i.setInstanceState(ctx, "provisioning", ""); err != nil {
 		return err
 	}
-	i.mayHoldData = true
 	_, target, err := i.runAgent(ctx, bootJob{kind: api.JobInstall, await: api.AwaitInstall, install: &api.InstallTarget{
 		Instance: i.state.ID, Image: i.order.Image, Hostname: i.hostname(), SSHKeys: i.order.SSHKeys,
 		Links: i.state.Addresses, UserData: i.order.UserData,

@@ -136,6 +136,9 @@ func TestInstanceParksUntilRetry(t *testing.T) {
 	if w.calls["Install"] != 3 {
 		t.Errorf("%d installs, want the retry to install again", w.calls["Install"])
 	}
+	if w.patience != time.Hour {
+		t.Errorf("the retry's limit was not heeded: %s", w.patience)
+	}
 	w.mustHoldNothing(t)
 }
 

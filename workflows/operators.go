@@ -15,7 +15,8 @@ func (j *journey) answer(ctx workflow.Context) error {
 	if err := workflow.SetQueryHandler(ctx, api.QueryState, func() (api.State, error) { return j.state, nil }); err != nil {
 		return err
 	}
-	err := workflow.SetUpdateHandlerWithOptions(ctx, api.UpdateRetry, func(workflow.Context) (api.State, error) {
+	err := workflow.SetUpdateHandlerWithOptions(ctx, api.UpdateRetry, func(_ workflow.Context, in api.RetryInput) (api.State, error) {
+		j.limits = in.Limits.Or(j.limits)
 		j.retryWanted = true
 		return j.state, nil
 	}, workflow.UpdateHandlerOptions{Validator: j.mayRetry, Description: "Parked: run the stage that failed again."})
@@ -28,7 +29,7 @@ func (j *journey) answer(ctx workflow.Context) error {
 	}, workflow.UpdateHandlerOptions{Validator: j.mayAbort, Description: "Stop, undo everything that was done, and end."})
 }
 
-func (j *journey) mayRetry() error {
+func (j *journey) mayRetry(api.RetryInput) error {
 	if j.state.Status != api.StatusParked {
 		return fmt.Errorf("%s is %s at stage %q: only a parked workflow can be retried", j.state.ID, j.state.Status, j.state.Stage)
 	}

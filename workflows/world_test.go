@@ -41,6 +41,7 @@ type world struct {
 	wipes    int               // proofs stored
 	burnIn   report.BurnIn     // what the agent will report
 	short    []string          // hardware mismatches to report
+	patience time.Duration     // that the last verification had
 }
 
 // fault makes runs of an activity fail. Before: without its effect; else the effect is
@@ -168,7 +169,8 @@ func newWorld(t *testing.T) *world {
 		w.target = ""
 		return api.None{}, nil
 	})
-	handle(w, api.VerifyInstance, func(api.VerifyInput) (api.Verified, error) {
+	handle(w, api.VerifyInstance, func(in api.VerifyInput) (api.Verified, error) {
+		w.patience = in.CallHome
 		if w.disk != "tenant" || w.port != api.TenantProfile {
 			return api.Verified{}, fmt.Errorf("test: nothing can answer: disk %q, port %s", w.disk, w.port)
 		}
@@ -233,6 +235,10 @@ func (w *world) mustHoldNothing(t *testing.T) {
 
 // update sends an update at a time of the test's clock and reports a refusal.
 func (w *world) update(t *testing.T, name string, after time.Duration, refused func(error)) {
+	var arguments []any
+	if name == api.UpdateRetry {
+		arguments = []any{api.RetryInput{Limits: api.Limits{CallHome: time.Hour}}}
+	}
 	w.env.RegisterDelayedCallback(func() {
 		w.env.UpdateWorkflow(name, fmt.Sprintf("%s@%s", name, after), &testsuite.TestUpdateCallback{
 			OnAccept: func() {
@@ -248,7 +254,7 @@ func (w *world) update(t *testing.T, name string, after time.Duration, refused f
 				refused(err)
 			},
 			OnComplete: func(any, error) {},
-		})
+		}, arguments...)
 	}, after)
 }
 

@@ -18,6 +18,7 @@ import (
 	"ferrodur/lab/rack"
 	"ferrodur/lab/stack"
 	"ferrodur/report"
+	"ferrodur/starter/progress"
 	"ferrodur/workflows/api"
 )
 
@@ -97,7 +98,7 @@ func (t *tour) enroll(ctx context.Context) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	if err := follow(ctx, t.out, t.Client, api.State.Ended, ids...); err != nil {
+	if err := progress.Follow(ctx, t.out, t.Client, api.State.Ended, ids...); err != nil {
 		return err
 	}
 	for _, id := range ids {
@@ -126,7 +127,7 @@ func (t *tour) provision(ctx context.Context) error {
 		return err
 	}
 	active := func(s api.State) bool { return s.Status == api.StatusActive || s.Ended() }
-	if err := follow(ctx, t.out, t.Client, active, api.InstanceID(t.facts.Order)); err != nil {
+	if err := progress.Follow(ctx, t.out, t.Client, active, api.InstanceID(t.facts.Order)); err != nil {
 		return err
 	}
 	state, err := t.Client.WaitActive(ctx, t.facts.Order)
@@ -156,7 +157,7 @@ func (t *tour) giveBack(ctx context.Context) error {
 		return err
 	}
 	id := api.InstanceID(t.facts.Order)
-	if err := follow(ctx, t.out, t.Client, api.State.Ended, id); err != nil {
+	if err := progress.Follow(ctx, t.out, t.Client, api.State.Ended, id); err != nil {
 		return err
 	}
 	state, err := t.Client.WaitEnded(ctx, id)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -45,22 +46,25 @@ type Limits struct {
 
 // WithDefaults fills the zero fields.
 func (l Limits) WithDefaults() Limits {
-	set := func(d *time.Duration, value time.Duration) {
-		if *d == 0 {
-			*d = value
-		}
+	return l.Or(Limits{
+		Command: 10 * time.Minute, Switch: 12 * time.Hour, Boot: 3 * time.Minute, Stall: 3 * time.Minute,
+		Job: 24 * time.Hour, CallHome: 15 * time.Minute, BurnIn: 10 * time.Second, Attempts: 2,
+	})
+}
+
+// Or fills the zero fields from other.
+func (l Limits) Or(other Limits) Limits {
+	return Limits{
+		Command: cmp.Or(l.Command, other.Command), Switch: cmp.Or(l.Switch, other.Switch), Boot: cmp.Or(l.Boot, other.Boot),
+		Stall: cmp.Or(l.Stall, other.Stall), Job: cmp.Or(l.Job, other.Job), CallHome: cmp.Or(l.CallHome, other.CallHome),
+		Attempts: cmp.Or(l.Attempts, other.Attempts), BurnIn: cmp.Or(l.BurnIn, other.BurnIn),
 	}
-	set(&l.Command, 10*time.Minute)
-	set(&l.Switch, 12*time.Hour)
-	set(&l.Boot, 3*time.Minute)
-	set(&l.Stall, 3*time.Minute)
-	set(&l.Job, 24*time.Hour)
-	set(&l.CallHome, 15*time.Minute)
-	set(&l.BurnIn, 10*time.Second)
-	if l.Attempts == 0 {
-		l.Attempts = 2
-	}
-	return l
+}
+
+// RetryInput goes with UpdateRetry. Limits that are set hold from now on: more patience,
+// where there was too little.
+type RetryInput struct {
+	Limits Limits `json:"limits,omitzero"`
 }
 
 // EnrollInput asks for a declared server to be brought into service.

@@ -1,0 +1,201 @@
+// Package progress shows workflows while they run: their stages, how long each took, and
+// how far the one under way has come. On a terminal the view is redrawn in place;
+// elsewhere every change is a line.
+package progress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/bubbles/progress"
+	"github.com/charmbracelet/x/term"
+
+	"ferrodur/client"
+	"ferrodur/workflows/api"
+)
+
+// Source is where workflows' snapshots come from: a *client.Client.
+type Source interface {
+	Snapshot(ctx context.Context, workflowID string) (client.Snapshot, error)
+}
+
+// ParkedError says that a workflow waits for an operator.
+type ParkedError struct {
+	ID, Reason string
+}
+
+func (e *ParkedError) Error() string {
+	return fmt.Sprintf("%s is parked: %s; mend the cause and run: starter retry %s, or give up with: starter abort %s",
+		e.ID, e.Reason, e.ID, e.ID)
+}
+
+// interval is how often the workflows are looked at.
+const interval = 500 * time.Millisecond
+
+// Follow shows workflows on out until each has reached what is waited for, and ends with
+// nil; or one of them has parked, and ends with a *ParkedError; or ctx ends, with its
+// error. Workers that are away for a moment are waited for; client.ErrNotFound is not.
+func Follow(ctx context.Context, out io.Writer, source Source, reached func(api.State) bool, ids ...string) error {
+	var show func([]client.Snapshot)
+	view := view{out: out, started: time.Now(), seen: map[string]string{}}
+	if file, ok := out.(*os.File); ok && term.IsTerminal(file.Fd()) {
+		show = view.redraw
+	} else {
+		show = view.lines
+	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		snapshots, waiting, err := look(ctx, source, reached, ids)
+		show(snapshots)
+		if err != nil || !waiting {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+// look takes a snapshot of every workflow, and says whether any is to be waited for.
+func look(ctx context.Context, source Source, reached func(api.State) bool, ids []string) ([]client.Snapshot, bool, error) {
+	var snapshots []client.Snapshot
+	waiting := false
+	for _, id := range ids {
+		snapshot, err := source.Snapshot(ctx, id)
+		switch {
+		case ctx.Err() != nil:
+			return snapshots, false, ctx.Err()
+		case errors.Is(err, client.ErrNotFound):
+			return snapshots, false, err
+		case err != nil:
+			waiting = true
+			continue
+		}
+		snapshots = append(snapshots, snapshot)
+		if snapshot.Status == api.StatusParked {
+			return snapshots, false, &ParkedError{ID: id, Reason: snapshot.Reason}
+		}
+		waiting = waiting || !reached(snapshot.State)
+	}
+	return snapshots, waiting, nil
+}
+
+type view struct {
+	out     io.Writer
+	started time.Time
+	seen    map[string]string // what was last said of a workflow
+	height  int               // lines that are redrawn
+}
+
+// lines prints a line for every workflow of which there is something new to say.
+func (v *view) lines(snapshots []client.Snapshot) {
+	for _, s := range snapshots {
+		news := string(s.Stage)
+		if s.Status != api.StatusRunning {
+			news = fmt.Sprintf("%s (%s)", s.Stage, s.Status)
+		}
+		for _, a := range s.Activities {
+			news += ": " + a.Name
+			if a.Progress.Phase != "" {
+				news += ", " + a.Progress.Phase
+			}
+			if a.Progress.Percent > 0 {
+				const step = 10 // in the long run of a log, every tenth is enough
+				news += fmt.Sprintf(" %d %%", int(a.Progress.Percent)/step*step)
+			}
+			news += trouble(a)
+		}
+		if v.seen[s.ID] != news {
+			v.seen[s.ID] = news
+			fmt.Fprintf(v.out, "%7s  %-26s %s\n", elapsed(time.Since(v.started)), s.ID, news)
+		}
+	}
+}
+
+// redraw draws everything over what was drawn before.
+func (v *view) redraw(snapshots []client.Snapshot) {
+	var b strings.Builder
+	if v.height > 0 {
+		fmt.Fprintf(&b, "\x1b[%dF\x1b[J", v.height) // up, and clear to the end (ECMA-48 CPL, ED)
+	}
+	var text strings.Builder
+	for _, s := range snapshots {
+		draw(&text, s)
+	}
+	fmt.Fprintf(&text, "%s elapsed\n", elapsed(time.Since(v.started)))
+	v.height = strings.Count(text.String(), "\n")
+	b.WriteString(text.String())
+	_, _ = io.WriteString(v.out, b.String())
+}
+
+// draw draws one workflow: what it is about, and its stages.
+func draw(b *strings.Builder, s client.Snapshot) {
+	fmt.Fprintf(b, "%s  %s", s.ID, s.Status)
+	if s.Server.Name != "" {
+		fmt.Fprintf(b, "  %s", s.Server.Name)
+	}
+	for _, link := range s.Addresses.List() {
+		fmt.Fprintf(b, "  %s", link.Server.Addr())
+	}
+	b.WriteString("\n")
+	for _, record := range s.Stages {
+		mark, took := "…", record.Took
+		switch record.Outcome {
+		case api.OutcomeDone:
+			mark = "✓"
+		case api.OutcomeFailed, api.OutcomeAborted:
+			mark = "✗"
+		default:
+			took = time.Since(record.Started)
+		}
+		fmt.Fprintf(b, "  %s %-20s %8s", mark, record.Stage, elapsed(took))
+		if record.Detail != "" {
+			fmt.Fprintf(b, "  %s", shorten(record.Detail))
+		}
+		if record.Outcome == "" {
+			for _, a := range s.Activities {
+				fmt.Fprintf(b, "  %s", activity(a))
+			}
+		}
+		b.WriteString("\n")
+	}
+}
+
+func activity(a client.Activity) string {
+	text := a.Name
+	if a.Progress.Percent > 0 {
+		bar := progress.New(progress.WithWidth(24), progress.WithoutPercentage())
+		text = fmt.Sprintf("%s %3.0f %%", bar.ViewAs(a.Progress.Percent/100), a.Progress.Percent)
+	}
+	if a.Progress.Phase != "" {
+		text += " " + a.Progress.Phase
+	}
+	return text + trouble(a)
+}
+
+func trouble(a client.Activity) string {
+	if a.Attempt < 2 || a.Trouble == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (attempt %d: %s)", a.Attempt, shorten(a.Trouble))
+}
+
+// shorten keeps a line on one line of a terminal.
+func shorten(text string) string {
+	const most = 90
+	text, _, _ = strings.Cut(text, "\n")
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return text
+}
+
+func elapsed(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
