@@ -104,36 +104,71 @@ func TestRestedPoolMoves(t *testing.T) {
 // A call that is cancelled anywhere has happened whole or not at all, and keeps no lock
 // and no connection.
 func TestCancelledCallsLeakNothing(t *testing.T) {
-	store, database := open(t, pool("a", "198.51.100.0/24", 0), pool("v6", "2001:db8::/64", 0))
-	for n := range 200 {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n%40)*150*time.Microsecond)
-		_, _ = store.AllocateLinks(ctx, request(fmt.Sprint("o", n%20)))
-		_ = store.Release(ctx, fmt.Sprint("o", (n+7)%20))
-		cancel()
+	store, database := open(t, pool("a", "10.0.0.0/23", 0), pool("v6", "2001:db8::/64", 0))
+	order := func(ctx context.Context, owner string) error {
+		_, err := store.AllocateLinks(ctx, request(owner))
+		return err
 	}
-	// Each owner's next whole call waits for what his cancelled ones still hold.
-	for n := range 20 {
-		if _, err := store.AllocateLinks(t.Context(), request(fmt.Sprint("o", n))); err != nil {
+	began := time.Now()
+	for range 5 {
+		if err := order(t.Context(), "o0"); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Release(t.Context(), "o0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	call := time.Since(began) / 10
+	var whole, cut int
+	for n := range 240 {
+		timeout := call * time.Duration(n%40) / 40 // cut somewhere in the call
+		if n%4 > 1 {
+			timeout *= 40 // after a cut, connecting anew takes several calls' time
+		}
+		do := []func(context.Context, string) error{order}
+		if n%2 == 1 { // the others' halves, if there are any, stay to be seen
+			do = append(do, store.Release)
+		}
+		for _, do := range do {
+			ctx, cancel := context.WithTimeout(t.Context(), timeout)
+			err := do(ctx, fmt.Sprint("o", n))
+			cancel()
+			if err == nil {
+				whole++
+			} else {
+				cut++
+			}
+		}
+	}
+	if whole < 20 || cut < 20 {
+		t.Fatalf("%d calls ended whole and %d were cut: too few of one kind to tell", whole, cut)
+	}
+	// The server notices a cut a moment later.
+	for busy := 1; busy > 0; time.Sleep(10 * time.Millisecond) {
+		if err := database.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'`).Scan(&busy); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if acquired := database.Stat().AcquiredConns(); acquired != 0 {
 		t.Errorf("%d connections are still taken", acquired)
 	}
-	var owners, links4, links6 int
-	if err := database.QueryRow(t.Context(), `SELECT count(DISTINCT owner), count(*) FILTER (WHERE pool = 'a'), count(*) FILTER (WHERE pool = 'v6')
-		FROM ipam.allocations WHERE released_at IS NULL`).Scan(&owners, &links4, &links6); err != nil {
+	var half, locks int
+	if err := database.QueryRow(t.Context(), `SELECT
+		(SELECT count(*) FROM (SELECT FROM ipam.allocations WHERE released_at IS NULL GROUP BY owner HAVING count(*) <> 2) AS o),
+		(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&half, &locks); err != nil {
 		t.Fatal(err)
 	}
-	if owners != 20 || links4 != 20 || links6 != 20 {
-		t.Errorf("%d owners hold %d IPv4 and %d IPv6 links, want 20 of each", owners, links4, links6)
+	if half != 0 || locks != 0 {
+		t.Errorf("%d owners hold half of what they asked for, and %d locks are left", half, locks)
 	}
 	var free, used int
 	if err := database.QueryRow(t.Context(), `SELECT (SELECT sum((last - first + 1) / 2) FROM ipam.gaps WHERE pool = 'a'),
 		(SELECT count(*) FROM ipam.allocations WHERE pool = 'a')`).Scan(&free, &used); err != nil {
 		t.Fatal(err)
 	}
-	if free+used != 128 {
-		t.Errorf("%d links are free and %d held or rest, want 128 together", free, used)
+	if free+used != 256 {
+		t.Errorf("%d links are free and %d held or rest, want 256 together", free, used)
 	}
 }
