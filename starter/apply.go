@@ -3,8 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
 	"ferrodur/inventory"
@@ -12,43 +12,64 @@ import (
 	"ferrodur/starter/rackfile"
 )
 
-func command() *cobra.Command {
-	root := &cobra.Command{Use: "starter", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(applyCommand())
-	return root
-}
-
-func applyCommand() *cobra.Command {
-	var file string
+func (c *cli) applyCommand() *cobra.Command {
+	var (
+		file   string
+		dryRun bool
+	)
 	command := &cobra.Command{
 		Use:   "apply -f rack.yaml",
 		Short: "Declare sites, pools, images, plans, switches and servers",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Long: `Declare sites, pools, images, plans, switches and servers.
+
+The whole file is checked first, and every mistake is told with its line; nothing is
+written before all is well. Applying a file twice changes nothing. What the file does not
+name is left as it is.`,
+		Example: "  starter apply -f rack.yaml\n  starter apply -f rack.yaml --dry-run",
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(command *cobra.Command, _ []string) error {
+			ctx := command.Context()
 			text, err := os.ReadFile(file)
 			if err != nil {
-				return err
+				return usageError{err}
 			}
 			declared, err := rackfile.Parse(file, text)
 			if err != nil {
 				return err
 			}
-			pool, err := pgxpool.New(cmd.Context(), os.Getenv("FERRODUR_DATABASE_URL"))
+			if dryRun {
+				return c.say(map[string]bool{"valid": true}, "%s is valid", file)
+			}
+			database, err := c.facts(ctx)
 			if err != nil {
 				return err
 			}
-			defer pool.Close()
-			if err := ipam.New(pool).PutPools(cmd.Context(), declared.Pools); err != nil {
-				return err
+			if err := ipam.New(database).PutPools(ctx, declared.Pools); err != nil {
+				return fmt.Errorf("%s: %w", file, err)
 			}
-			changes, err := inventory.New(pool).Apply(cmd.Context(), declared.Declaration)
+			changes, err := inventory.New(database).Apply(ctx, declared.Declaration)
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", file, err)
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), changes)
-			return nil
+			type summary struct {
+				Added   []string `json:"added"`
+				Changed []string `json:"changed"`
+			}
+			if changes.None() {
+				return c.say(summary{[]string{}, []string{}}, "nothing to change")
+			}
+			return c.say(summary{orEmpty(changes.Added), orEmpty(changes.Changed)}, "added: %s\nchanged: %s", listed(changes.Added), listed(changes.Changed))
 		},
 	}
-	command.Flags().StringVarP(&file, "file", "f", "", "the file")
+	command.Flags().StringVarP(&file, "file", "f", "", "the file, see docs/examples/rack.yaml")
+	command.Flags().BoolVar(&dryRun, "dry-run", false, "check the file only")
+	_ = command.MarkFlagRequired("file")
 	return command
+}
+
+func listed(names []string) string {
+	if len(names) == 0 {
+		return "nothing"
+	}
+	return strings.Join(names, ", ")
 }

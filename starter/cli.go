@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/log"
+
+	"ferrodur/client"
+	"ferrodur/starter/progress"
+	"ferrodur/workflows/api"
+)
+
+// cli is what the commands share. Connections are made when a command needs them.
+type cli struct {
+	out      io.Writer
+	format   string
+	temporal *client.Client
+	database *pgxpool.Pool
+}
+
+func (c *cli) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "starter",
+		Short: "Order, watch and steer bare metal",
+		Long: `Order, watch and steer bare metal.
+
+Work is done by workflows, which go on whatever becomes of this program: Ctrl-C while
+waiting harms nothing. An order or a workflow ID names them: "o-1" is "instance/o-1",
+"enroll/s1" and "burn-in/s1" are the workflows of a server.
+
+Temporal is reached as its environment configuration says (TEMPORAL_ADDRESS,
+TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*, TEMPORAL_PROFILE, or a
+configuration file), PostgreSQL by FERRODUR_DATABASE_URL or libpq's variables.
+
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 refused; 4 not found; 5 parked while it was
+waited for; 6 Temporal or PostgreSQL cannot be reached; 130 interrupted.`,
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if c.format != formatTable && c.format != formatJSON {
+				return usage("output %q is neither %s nor %s", c.format, formatTable, formatJSON)
+			}
+			return nil
+		},
+	}
+	root.PersistentFlags().StringVarP(&c.format, "output", "o", formatTable, "form of the output: table or json")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(
+		c.applyCommand(), c.enrollCommand(), c.burnInCommand(), c.serversCommand(), c.showCommand(),
+		c.provisionCommand(), c.statusCommand(), c.listCommand(), c.returnCommand(), c.retryCommand(), c.abortCommand(),
+		c.ipCommand(),
+	)
+	return root
+}
+
+// arguments turns cobra's complaint about the number of arguments into a usageError.
+func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(command *cobra.Command, given []string) error {
+		if err := check(command, given); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+// workflows is the connection to Temporal.
+func (c *cli) workflows(ctx context.Context) (*client.Client, error) {
+	if c.temporal == nil {
+		quiet := log.NewStructuredLogger(slog.New(slog.DiscardHandler))
+		temporal, err := client.Dial(ctx, quiet)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errUnreachable, err)
+		}
+		c.temporal = temporal
+	}
+	return c.temporal, nil
+}
+
+// facts is the connection to PostgreSQL.
+func (c *cli) facts(ctx context.Context) (*pgxpool.Pool, error) {
+	if c.database == nil {
+		database, err := pgxpool.New(ctx, os.Getenv("FERRODUR_DATABASE_URL"))
+		if err != nil {
+			return nil, usage("PostgreSQL's settings (FERRODUR_DATABASE_URL, PGHOST, …): %w", err)
+		}
+		if err := database.Ping(ctx); err != nil {
+			database.Close()
+			return nil, fmt.Errorf("PostgreSQL is %w: %w", errUnreachable, err)
+		}
+		c.database = database
+	}
+	return c.database, nil
+}
+
+func (c *cli) close() {
+	if c.temporal != nil {
+		c.temporal.Close()
+	}
+	if c.database != nil {
+		c.database.Close()
+	}
+}
+
+// workflowID is the workflow that an argument names.
+func workflowID(argument string) string {
+	if strings.Contains(argument, "/") {
+		return argument
+	}
+	return api.InstanceID(argument)
+}
+
+// follow shows workflows until each has reached what is waited for.
+func (c *cli) follow(ctx context.Context, reached func(api.State) bool, ids ...string) error {
+	temporal, err := c.workflows(ctx)
+	if err != nil {
+		return err
+	}
+	out := c.out
+	if c.format == formatJSON {
+		out = io.Discard // one document is printed, at the end
+	}
+	return progress.Follow(ctx, out, temporal, reached, ids...)
+}
+
+// ended waits until workflows have ended, and prints how.
+func (c *cli) ended(ctx context.Context, ids ...string) error {
+	if err := c.follow(ctx, api.State.Ended, ids...); err != nil {
+		return err
+	}
+	var states []api.State
+	for _, id := range ids {
+		state, err := c.temporal.State(ctx, id)
+		if err != nil {
+			return err
+		}
+		states = append(states, state)
+	}
+	if c.format == formatJSON {
+		if err := c.print(states, nil); err != nil {
+			return err
+		}
+	}
+	for _, state := range states {
+		if state.Status != api.StatusDone {
+			return fmt.Errorf("%s %s: %s", state.ID, state.Status, state.Reason)
+		}
+	}
+	return nil
+}

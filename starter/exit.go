@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"go.temporal.io/api/serviceerror"
+
+	"ferrodur/client"
+	"ferrodur/inventory"
+	"ferrodur/ipam"
+	"ferrodur/starter/progress"
+	"ferrodur/starter/rackfile"
+)
+
+// The exit codes, which docs/reference.md and the help text list.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitRefused     = 3
+	exitNotFound    = 4
+	exitParked      = 5
+	exitUnreachable = 6
+	exitInterrupted = 130
+)
+
+// usageError is a command line that cannot be meant.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usage(format string, arguments ...any) error {
+	return usageError{fmt.Errorf(format, arguments...)}
+}
+
+// errUnreachable says that Temporal or PostgreSQL cannot be reached.
+var errUnreachable = errors.New("unreachable")
+
+func exitCode(ctx context.Context, err error) int {
+	var (
+		parked      *progress.ParkedError
+		unavailable *serviceerror.Unavailable
+	)
+	switch {
+	case ctx.Err() != nil:
+		return exitInterrupted
+	case is[usageError](err):
+		return exitUsage
+	case errors.As(err, &parked):
+		return exitParked
+	case errors.Is(err, client.ErrNotFound) || is[inventory.NotFoundError](err):
+		return exitNotFound
+	case errors.Is(err, client.ErrRefused) || errors.Is(err, client.ErrBusy) || is[rackfile.Problems](err) ||
+		is[inventory.HeldChangeError](err) || is[inventory.HeldError](err) || is[inventory.TransitionError](err) ||
+		is[*ipam.InUseError](err) || is[*ipam.OverlapError](err):
+		return exitRefused
+	case errors.Is(err, errUnreachable) || errors.As(err, &unavailable):
+		return exitUnreachable
+	}
+	return exitFailed
+}
+
+func is[E error](err error) bool {
+	var target E
+	return errors.As(err, &target)
+}
+
+// complain tells of an error in the form that the output has.
+func (c *cli) complain(stderr io.Writer, err error) {
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted: the work goes on; look at it with: starter status")
+	}
+	if c.format == formatJSON {
+		_ = json.NewEncoder(stderr).Encode(map[string]string{"error": err.Error()})
+		return
+	}
+	fmt.Fprintln(stderr, "starter:", err)
+}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
+
+	"ferrodur/inventory"
+	"ferrodur/workflows/api"
+)
+
+func (c *cli) provisionCommand() *cobra.Command {
+	var (
+		order     api.Order
+		keys      []string
+		userData  string
+		onFailure string
+		wait      bool
+		limits    limitFlags
+	)
+	command := &cobra.Command{
+		Use:   "provision",
+		Short: "Order an instance",
+		Long: `Order an instance: a server of a plan at a site, installed with an image.
+
+The order's ID may be chosen, and then makes the command safe to repeat: ordering twice is
+ordering once. User data goes from the file into the inventory, and never through Temporal.`,
+		Example: `  starter provision --plan c1.small --site ewr1 --image debian-12 --ssh-key ~/.ssh/id_ed25519.pub --wait
+  starter provision --order o-42 --plan c1.small --site ewr1 --image debian-12 --ssh-key key.pub --user-data cloud-config.yaml`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(command *cobra.Command, _ []string) error {
+			ctx := command.Context()
+			if order.ID == "" {
+				order.ID = "o-" + uuid.NewString()[:13]
+			}
+			for _, key := range keys {
+				line, err := publicKey(key)
+				if err != nil {
+					return err
+				}
+				order.SSHKeys = append(order.SSHKeys, line)
+			}
+			switch order.OnFailure = api.OnFailure(onFailure); order.OnFailure {
+			case api.Park, api.Undo:
+			default:
+				return usage("--on-failure %s: write %s or %s", onFailure, api.Park, api.Undo)
+			}
+			order.Limits = limits.Limits
+			temporal, err := c.workflows(ctx)
+			if err != nil {
+				return err
+			}
+			if userData != "" {
+				content, err := os.ReadFile(userData)
+				if err != nil {
+					return usageError{err}
+				}
+				database, err := c.facts(ctx)
+				if err != nil {
+					return err
+				}
+				if err := inventory.New(database).PutUserData(ctx, api.InstanceID(order.ID), content); err != nil {
+					return err
+				}
+				order.UserData = true
+			}
+			if err := temporal.Provision(ctx, order); err != nil {
+				return err
+			}
+			if !wait {
+				return c.say(map[string]string{"order": order.ID}, "ordered %s; watch it with: starter status %s", order.ID, order.ID)
+			}
+			active := func(s api.State) bool { return s.Status == api.StatusActive || s.Ended() }
+			if err := c.follow(ctx, active, api.InstanceID(order.ID)); err != nil {
+				return err
+			}
+			state, err := temporal.State(ctx, api.InstanceID(order.ID))
+			if err != nil {
+				return err
+			}
+			if state.Status != api.StatusActive {
+				return fmt.Errorf("order %s %s: %s", order.ID, state.Status, state.Reason)
+			}
+			return c.say(state, "%s is active on %s: %s", order.ID, state.Server.Name, addresses(state.Addresses))
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&order.Plan, "plan", "", "class of servers")
+	flags.StringVar(&order.Site, "site", "", "where it stands")
+	flags.StringVar(&order.Image, "image", "", "what is installed")
+	flags.StringArrayVar(&keys, "ssh-key", nil, "public key, or a file with one, that may log in; may be repeated")
+	flags.StringVar(&order.ID, "order", "", "the order's ID (default: a new one)")
+	flags.StringVar(&order.Hostname, "hostname", "", "the machine's name (default: the order's ID)")
+	flags.StringVar(&userData, "user-data", "", "file with user data for cloud-init")
+	flags.StringVar(&onFailure, "on-failure", string(api.Park), "what becomes of an order that fails: park or undo")
+	flags.BoolVar(&wait, "wait", false, "wait until it is active")
+	limits.add(command)
+	for _, name := range []string{"plan", "site", "image"} {
+		_ = command.MarkFlagRequired(name)
+	}
+	return command
+}
+
+// publicKey is the key that an argument is, or that the file holds which it names.
+func publicKey(argument string) (string, error) {
+	text := argument
+	if !strings.Contains(argument, " ") {
+		content, err := os.ReadFile(argument)
+		if err != nil {
+			return "", usage("--ssh-key: %w", err)
+		}
+		text = string(content)
+	}
+	if _, _, _, _, err := ssh.ParseAuthorizedKey([]byte(text)); err != nil {
+		return "", usage("--ssh-key: %s holds no public key in the form of authorized_keys (a private key is never given)", shortened(argument))
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line, nil
+}
+
+// shortened keeps what may be a key that was given by mistake out of messages.
+func shortened(text string) string {
+	const most = 24
+	if len(text) > most {
+		return text[:most] + "…"
+	}
+	return text
+}
+
+func addresses(links api.Links) string {
+	var all []string
+	for _, link := range links.List() {
+		all = append(all, link.Server.Addr().String())
+	}
+	return strings.Join(all, ", ")
+}
+
+func (c *cli) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "status ORDER",
+		Short:   "Show how an order, or a workflow, stands",
+		Example: "  starter status o-42\n  starter status enroll/s1 -o json",
+		Args:    arguments(cobra.ExactArgs(1)),
+		RunE: func(command *cobra.Command, given []string) error {
+			temporal, err := c.workflows(command.Context())
+			if err != nil {
+				return err
+			}
+			snapshot, err := temporal.Snapshot(command.Context(), workflowID(given[0]))
+			if err != nil {
+				return err
+			}
+			return c.print(snapshot, func(t table.Writer) {
+				t.AppendRow(table.Row{"workflow", snapshot.ID})
+				t.AppendRow(table.Row{"status", fmt.Sprintf("%s: %s", snapshot.Status, snapshot.Stage)})
+				if snapshot.Reason != "" {
+					t.AppendRow(table.Row{"reason", snapshot.Reason})
+				}
+				if s := snapshot.Server; s.Name != "" {
+					t.AppendRow(table.Row{"server", fmt.Sprintf("%s at %s, %s %s", s.Name, s.Site, s.Switch, s.Port)})
+				}
+				if list := addresses(snapshot.Addresses); list != "" {
+					t.AppendRow(table.Row{"addresses", list})
+				}
+				for _, r := range snapshot.Stages {
+					t.AppendRow(table.Row{r.Stage, fmt.Sprintf("%-8s %6.1f s  %s", r.Outcome, r.Took.Seconds(), r.Detail)})
+				}
+				for _, a := range snapshot.Activities {
+					t.AppendRow(table.Row{"now", fmt.Sprintf("%s, attempt %d: %s %.0f %% %s", a.Name, a.Attempt, a.Progress.Phase, a.Progress.Percent, a.Trouble)})
+				}
+			})
+		},
+	}
+}
+
+func (c *cli) returnCommand() *cobra.Command {
+	return c.steerCommand("return ORDER", "End the tenancy of an active order", "  starter return o-42 --wait",
+		func(command *cobra.Command, id string, _ api.Limits) (api.State, error) {
+			if id != api.InstanceID(api.OrderOf(id)) {
+				return api.State{}, usage("%s is no order", id)
+			}
+			return c.temporal.Return(command.Context(), api.OrderOf(id))
+		}, false)
+}
+
+func (c *cli) retryCommand() *cobra.Command {
+	return c.steerCommand("retry ORDER", "Run the stage again that a parked order, or workflow, failed at",
+		"  starter retry o-42\n  starter retry o-42 --limit call-home=30m\n  starter retry enroll/s1 --wait",
+		func(command *cobra.Command, id string, limits api.Limits) (api.State, error) {
+			return c.temporal.Retry(command.Context(), id, limits)
+		}, true)
+}
+
+func (c *cli) abortCommand() *cobra.Command {
+	return c.steerCommand("abort ORDER", "Stop an order, or a workflow, and undo what it did", "  starter abort o-42 --wait",
+		func(command *cobra.Command, id string, _ api.Limits) (api.State, error) {
+			return c.temporal.Abort(command.Context(), id)
+		}, false)
+}
+
+// steerCommand sends one update to a workflow.
+func (c *cli) steerCommand(use, short, example string, send func(*cobra.Command, string, api.Limits) (api.State, error), hasLimits bool) *cobra.Command {
+	var (
+		wait   bool
+		limits limitFlags
+	)
+	command := &cobra.Command{
+		Use: use, Short: short, Example: example,
+		Args: arguments(cobra.ExactArgs(1)),
+		RunE: func(command *cobra.Command, given []string) error {
+			if _, err := c.workflows(command.Context()); err != nil {
+				return err
+			}
+			id := workflowID(given[0])
+			state, err := send(command, id, limits.Limits)
+			if err != nil {
+				return err
+			}
+			if !wait {
+				return c.say(state, "%s: %s is under way; watch it with: starter status %s", id, command.Name(), given[0])
+			}
+			if command.Name() != "abort" {
+				return c.ended(command.Context(), id)
+			}
+			return c.follow(command.Context(), api.State.Ended, id) // an aborted order ends as failed
+		},
+	}
+	command.Flags().BoolVar(&wait, "wait", false, "wait until it has ended")
+	if hasLimits {
+		limits.add(command)
+	}
+	return command
+}
