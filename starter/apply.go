@@ -26,7 +26,7 @@ The whole file is checked first, and every mistake is told with its line; nothin
 written before all is well. Applying a file twice changes nothing. What the file does not
 name is left as it is.`,
 		Example: "  starter apply -f rack.yaml\n  starter apply -f rack.yaml --dry-run",
-		Args:    arguments(cobra.NoArgs),
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			ctx := command.Context()
 			text, err := os.ReadFile(file)

@@ -22,6 +22,7 @@ import (
 type cli struct {
 	out      io.Writer
 	format   string
+	started  bool // the command line was understood
 	temporal *client.Client
 	database *pgxpool.Pool
 }
@@ -53,22 +54,26 @@ waited for; 6 Temporal or PostgreSQL cannot be reached; 130 interrupted.`,
 		},
 	}
 	root.PersistentFlags().StringVarP(&c.format, "output", "o", formatTable, "form of the output: table or json")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		c.applyCommand(), c.enrollCommand(), c.burnInCommand(), c.serversCommand(), c.showCommand(),
 		c.provisionCommand(), c.statusCommand(), c.listCommand(), c.returnCommand(), c.retryCommand(), c.abortCommand(),
 		c.ipCommand(),
 	)
+	c.noteStart(root)
 	return root
 }
 
-// arguments turns cobra's complaint about the number of arguments into a usageError.
-func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(command *cobra.Command, given []string) error {
-		if err := check(command, given); err != nil {
-			return usageError{err}
+// noteStart has every command say that it was started. What fails before that is wrong
+// usage: cobra's errors have no types to tell it by.
+func (c *cli) noteStart(command *cobra.Command) {
+	if run := command.RunE; run != nil {
+		command.RunE = func(command *cobra.Command, given []string) error {
+			c.started = true
+			return run(command, given)
 		}
-		return nil
+	}
+	for _, sub := range command.Commands() {
+		c.noteStart(sub)
 	}
 }
 

@@ -22,7 +22,7 @@ func (c *cli) ipListCommand() *cobra.Command {
 		Use:     "list",
 		Short:   "List what is held",
 		Example: "  starter ip list --owner instance/o-42\n  starter ip list --resting -o json",
-		Args:    arguments(cobra.NoArgs),
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			database, err := c.facts(command.Context())
 			if err != nil {
@@ -67,7 +67,7 @@ func (c *cli) ipPoolsCommand() *cobra.Command {
 		Use:     "pools",
 		Short:   "List the pools, and how full they are",
 		Example: "  starter ip pools",
-		Args:    arguments(cobra.NoArgs),
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			database, err := c.facts(command.Context())
 			if err != nil {

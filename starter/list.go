@@ -19,7 +19,7 @@ func (c *cli) listCommand() *cobra.Command {
 		Use:     "list",
 		Short:   "List orders and other workflows that are under way",
 		Example: "  starter list --needs-attention\n  starter list --site ewr1 --all",
-		Args:    arguments(cobra.NoArgs),
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			temporal, err := c.workflows(command.Context())
 			if err != nil {

@@ -25,6 +25,9 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
+	if !cli.started {
+		err = usageError{err}
+	}
 	cli.complain(stderr, err)
 	return exitCode(ctx, err)
 }

@@ -32,7 +32,7 @@ The order's ID may be chosen, and then makes the command safe to repeat: orderin
 ordering once. User data goes from the file into the inventory, and never through Temporal.`,
 		Example: `  starter provision --plan c1.small --site ewr1 --image debian-12 --ssh-key ~/.ssh/id_ed25519.pub --wait
   starter provision --order o-42 --plan c1.small --site ewr1 --image debian-12 --ssh-key key.pub --user-data cloud-config.yaml`,
-		Args: arguments(cobra.NoArgs),
+		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			ctx := command.Context()
 			if order.ID == "" {
@@ -145,7 +145,7 @@ func (c *cli) statusCommand() *cobra.Command {
 		Use:     "status ORDER",
 		Short:   "Show how an order, or a workflow, stands",
 		Example: "  starter status o-42\n  starter status enroll/s1 -o json",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, given []string) error {
 			temporal, err := c.workflows(command.Context())
 			if err != nil {
@@ -211,7 +211,7 @@ func (c *cli) steerCommand(use, short, example string, send func(*cobra.Command,
 	)
 	command := &cobra.Command{
 		Use: use, Short: short, Example: example,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, given []string) error {
 			if _, err := c.workflows(command.Context()); err != nil {
 				return err

@@ -72,7 +72,7 @@ func (c *cli) burnInCommand() *cobra.Command {
 		Short:   "Test a server that no order holds",
 		Long:    "Test a server that no order holds. The burn-in writes to every disk.",
 		Example: "  starter burn-in s1 --limit burn-in=1h --wait",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, given []string) error {
 			temporal, err := c.workflows(command.Context())
 			if err != nil {
@@ -123,7 +123,7 @@ func (c *cli) serversCommand() *cobra.Command {
 		Use:     "servers",
 		Short:   "List the servers of the inventory",
 		Example: "  starter servers --site ewr1 --state available",
-		Args:    arguments(cobra.NoArgs),
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			database, err := c.facts(command.Context())
 			if err != nil {
@@ -157,7 +157,7 @@ func (c *cli) showCommand() *cobra.Command {
 		Use:     "show SERVER",
 		Short:   "Show a server: hardware, burn-ins, wipes, history",
 		Example: "  starter show s1 -o json",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, given []string) error {
 			ctx, name := command.Context(), given[0]
 			database, err := c.facts(ctx)
