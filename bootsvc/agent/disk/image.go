@@ -67,7 +67,7 @@ func (d *Device) WriteImage(source io.Reader, image job.Image, progress func(don
 	buffer := make([]byte, len(zeros))
 	offset := uint64(0)
 	for {
-		n, readErr := io.ReadFull(decoder, buffer)
+		n, readErr := fill(buffer, decoder)
 		if offset+uint64(n) > image.Bytes {
 			return fmt.Errorf("%w: more than %d bytes", ErrLength, image.Bytes)
 		}
@@ -78,7 +78,7 @@ func (d *Device) WriteImage(source io.Reader, image job.Image, progress func(don
 		}
 		offset += uint64(n)
 		progress(offset)
-		if errors.Is(readErr, io.EOF) || errors.Is(readErr, io.ErrUnexpectedEOF) && offset == image.Bytes {
+		if errors.Is(readErr, io.EOF) {
 			break
 		}
 		if readErr != nil {
@@ -96,6 +96,17 @@ func (d *Device) WriteImage(source io.Reader, image job.Image, progress func(don
 		return fmt.Errorf("%w: %d instead of %d bytes", ErrLength, offset, image.Bytes)
 	}
 	return d.Flush()
+}
+
+// fill reads until the buffer is full, or returns the reader's own error: io.ReadFull would
+// say of an image's end and of a broken image the same.
+func fill(buffer []byte, from io.Reader) (n int, err error) {
+	for n < len(buffer) && err == nil {
+		var more int
+		more, err = from.Read(buffer[n:])
+		n += more
+	}
+	return n, err
 }
 
 // spoil destroys what firmware boots from: the beginning and the end of the disk.
