@@ -1,0 +1,82 @@
+package docs_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// commandLine is a line of a fenced block that runs one of the project's programs.
+var commandLine = regexp.MustCompile(`(?m)^(starter|worker) (.+)$`)
+
+// Every command line of the documents is understood by the program it names: the
+// subcommand is there, and so are the flags. With --help nothing is done.
+func TestCommandLinesAreUnderstood(t *testing.T) {
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-o", bin+"/", "ferrodur/starter", "ferrodur/worker")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	documents, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for _, document := range append(documents, "../README.md") {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range fences(string(text)) {
+			for _, match := range commandLine.FindAllStringSubmatch(block, -1) {
+				lines++
+				arguments := append(strings.Fields(match[2]), "--help")
+				output, err := exec.Command(filepath.Join(bin, match[1]), arguments...).CombinedOutput()
+				if err != nil {
+					t.Errorf("%s: %s: %s", document, match[0], output)
+				}
+				// cobra shows a parent's help for a subcommand that is not there.
+				if !strings.Contains(string(output), "Usage:\n  "+match[1]+" "+arguments[0]) {
+					t.Errorf("%s: %s: there is no such command", document, match[0])
+				}
+			}
+		}
+	}
+	if lines < 15 {
+		t.Errorf("only %d command lines were found", lines)
+	}
+}
+
+// Every task that the documents name is in the Taskfile.
+func TestTasksAreThere(t *testing.T) {
+	list, err := exec.Command("go", "tool", "task", "--dir", "..", "--list-all").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, list)
+	}
+	named := regexp.MustCompile(`go tool task ([a-z:0-9]+)`)
+	for _, document := range []string{"../README.md", "howto.md", "reference.md", "architecture.md", "../.ci/run"} {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range named.FindAllStringSubmatch(string(text), -1) {
+			if !strings.Contains(string(list), "* "+match[1]+":") {
+				t.Errorf("%s names the task %s", document, match[1])
+			}
+		}
+	}
+}
+
+// fences are the blocks of code of a document.
+func fences(text string) []string {
+	var blocks []string
+	for i, part := range strings.Split(text, "```") {
+		if i%2 == 1 {
+			blocks = append(blocks, part)
+		}
+	}
+	return blocks
+}
