@@ -35,7 +35,7 @@ func (s *Stack) prepare(ctx context.Context) error {
 			return fmt.Errorf("boot image: %w", err)
 		}
 		if s.parts.image, err = images.BuildDebian(ctx, images.Options{Out: s.config.Out}); err != nil {
-			return fmt.Errorf("Debian image: %w", err)
+			return fmt.Errorf("image of Debian: %w", err)
 		}
 		return nil
 	})

@@ -68,7 +68,7 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 		return nil, err
 	}
 	if err := s.awaitHealth(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("Temporal did not start: %w; see %s.log in %s", err, processName, config.Dir), s.Stop(ctx))
+		return nil, errors.Join(fmt.Errorf("start Temporal: %w; see %s.log in %s", err, processName, config.Dir), s.Stop(ctx))
 	}
 	return s, nil
 }
