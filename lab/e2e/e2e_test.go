@@ -111,7 +111,7 @@ func (c tenant) asks() api.Order {
 // login logs in and returns what the machine says of itself.
 func (c tenant) login(ctx context.Context, t *testing.T, state api.State) string {
 	t.Helper()
-	output, err := world.Login(ctx, state.Addresses, "debian", c.key, "hostname; ip -brief address show dev eth0; cat /etc/debian_version")
+	output, err := world.Login(ctx, state.Addresses, "debian", c.key, "hostname; ip -brief address show dev eth0; cat /etc/debian_version; cat /etc/tenant || true")
 	must(t, err)
 	return output
 }

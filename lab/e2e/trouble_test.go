@@ -21,7 +21,10 @@ func TestWorkersKilledAndSwitchAway(t *testing.T) {
 	ctx := within(t, 10*time.Minute)
 	enrolled(ctx, t)
 	c := newTenant(t)
-	must(t, world.Client.Provision(ctx, c.asks()))
+	order := c.asks()
+	order.UserData = true
+	must(t, world.Inventory.PutUserData(ctx, c.id(), []byte("#cloud-config\nwrite_files: [{path: /etc/tenant, content: "+secret+"}]\n")))
+	must(t, world.Client.Provision(ctx, order))
 	state := await(ctx, t, c.id(), "the install", func(s api.State, p api.Progress) bool {
 		return p.Phase == "writing" && p.Percent > 5
 	})
@@ -54,10 +57,15 @@ func TestWorkersKilledAndSwitchAway(t *testing.T) {
 			t.Errorf("stage %s failed: %s", record.Stage, record.Detail)
 		}
 	}
-	c.login(ctx, t, state)
+	if seen := c.login(ctx, t, state); !strings.Contains(seen, secret) {
+		t.Errorf("the user data did not reach the machine, which says: %s", seen)
+	}
 	c.giveBack(ctx, t)
 	mustHoldNothing(ctx, t)
 	mustBeWiped(t, state.Server.Name)
+	if content, err := world.Inventory.UserData(ctx, c.id()); err == nil {
+		t.Errorf("%d bytes of user data are kept after the end", len(content))
+	}
 }
 
 // An install that never calls home is waited for, tried again, and parked with the reason;

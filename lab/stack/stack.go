@@ -122,6 +122,9 @@ func (s *Stack) Stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// Dir is the state folder: of the rack, the workers' logs, PostgreSQL and Temporal.
+func (s *Stack) Dir() string { return s.config.Dir }
+
 func (s *Stack) say(format string, args ...any) {
 	fmt.Fprintf(s.config.Out, format+"\n", args...)
 }
