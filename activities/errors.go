@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"ferrodur/bmc"
+	"ferrodur/bootsvc"
 	"ferrodur/inventory"
 	"ferrodur/ipam"
 	"ferrodur/switches"
@@ -24,6 +25,8 @@ func fail(err error) error {
 		return temporal.NewNonRetryableApplicationError(err.Error(), api.ErrorRefused, nil)
 	case needsOperator(err):
 		return temporal.NewNonRetryableApplicationError(err.Error(), api.ErrorOperator, nil)
+	case abandoned(err):
+		return temporal.NewNonRetryableApplicationError(err.Error(), api.ErrorStalled, nil)
 	case errors.Is(err, context.Canceled):
 		return err
 	}
@@ -39,11 +42,17 @@ func refused(err error) bool {
 
 // needsOperator says whether a person must act before a retry can help.
 func needsOperator(err error) bool {
-	return is[inventory.TransitionError](err) || is[inventory.NotWipedError](err) ||
+	return is[bootsvc.InvalidTargetError](err) || is[bootsvc.TakenError](err) || is[inventory.TransitionError](err) || is[inventory.NotWipedError](err) ||
 		errors.Is(err, switches.ErrAuth) || errors.Is(err, switches.ErrHostKey) ||
 		errors.Is(err, switches.ErrUnknownPlatform) || errors.Is(err, switches.ErrUnknownPort) ||
 		is[*switches.InvalidDeviceError](err) || is[*switches.InvalidIntentError](err) || is[*switches.RefusedError](err) ||
 		errors.Is(err, bmc.ErrCredentials) || errors.Is(err, bmc.ErrNoIpmitool) || errors.Is(err, bmc.ErrEndpoint)
+}
+
+// abandoned says whether a boot target is no longer the one that was waited for, so that
+// the server has to be driven again under a new one.
+func abandoned(err error) bool {
+	return errors.Is(err, bootsvc.ErrNoTarget) || errors.Is(err, bootsvc.ErrTargetEnded) || errors.Is(err, bootsvc.ErrReleased)
 }
 
 func is[E error](err error) bool {

@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -35,6 +36,8 @@ var (
 	ErrRefused = errors.New("refused")
 	// ErrBusy says that a workflow of that ID is already under way.
 	ErrBusy = errors.New("already under way")
+	// ErrNoAnswer says that no worker took an update in time. It may yet be taken.
+	ErrNoAnswer = errors.New("no answer")
 	// ErrEnded says that an order ended without, or before, becoming active.
 	ErrEnded = errors.New("ended")
 )
@@ -92,14 +95,22 @@ func (c *Client) start(ctx context.Context, id, workflow, summary string, reuse 
 	return err
 }
 
+// updatePatience is how long an update waits for a lifecycle worker to take it.
+const updatePatience = 30 * time.Second
+
 // update sends an update and answers with the workflow's state.
 func (c *Client) update(ctx context.Context, id, name string, input ...any) (api.State, error) {
 	var state api.State
+	ctx, cancel := context.WithTimeout(ctx, updatePatience)
+	defer cancel()
 	handle, err := c.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		WorkflowID: id, UpdateName: name, Args: input, WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	if err == nil {
 		err = handle.Get(ctx, &state)
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return state, fmt.Errorf("%s: %w to %q within %s: is a lifecycle worker running?", id, ErrNoAnswer, name, updatePatience)
 	}
 	return state, translate(id, err)
 }

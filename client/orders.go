@@ -1,9 +1,11 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -29,6 +31,12 @@ func (c *Client) Provision(ctx context.Context, order api.Order) error {
 	return nil
 }
 
+var (
+	// orderID keeps orders to what fits into a switch's description, and into a URL.
+	orderID  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+)
+
 // validate refuses an order that cannot be meant.
 func validate(order api.Order) error {
 	for _, field := range []struct{ name, value string }{
@@ -37,6 +45,12 @@ func validate(order api.Order) error {
 		if field.value == "" {
 			return fmt.Errorf("%w: the order has to name %s", ErrRefused, field.name)
 		}
+	}
+	if !orderID.MatchString(order.ID) {
+		return fmt.Errorf("%w: the order's ID %q is not made of letters, digits, dots, underscores and hyphens, at most 63", ErrRefused, order.ID)
+	}
+	if name := cmp.Or(order.Hostname, order.ID); !hostname.MatchString(name) {
+		return fmt.Errorf("%w: %q is no host name (RFC 1123 §2.1): give the order another one", ErrRefused, name)
 	}
 	if len(order.SSHKeys) == 0 && !order.UserData {
 		return fmt.Errorf("%w: order %s has neither an SSH key nor user data: nobody could log in", ErrRefused, order.ID)

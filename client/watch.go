@@ -3,9 +3,12 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"strings"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -66,10 +69,24 @@ func (c *Client) Snapshot(ctx context.Context, workflowID string) (Snapshot, err
 		return Snapshot{}, translate(workflowID, err)
 	}
 	snapshot := Snapshot{State: state}
+	if status := description.GetWorkflowExecutionInfo().GetStatus(); endedFromOutside(status) {
+		snapshot.Status = api.StatusFailed
+		snapshot.Reason = fmt.Sprintf("the workflow was %s from outside, and what it held is held still: look at the server, its port and its addresses",
+			strings.ToLower(status.String()))
+	}
 	for _, pending := range description.GetPendingActivities() {
 		snapshot.Activities = append(snapshot.Activities, activity(pending))
 	}
 	return snapshot, nil
+}
+
+// endedFromOutside says whether a workflow was ended in a way that let it undo nothing.
+func endedFromOutside(status enumspb.WorkflowExecutionStatus) bool {
+	switch status {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED:
+		return true
+	}
+	return false
 }
 
 func activity(pending *workflowpb.PendingActivityInfo) Activity {

@@ -12,20 +12,20 @@ import (
 
 // BurnIn is the stored outcome of one burn-in run of a server.
 type BurnIn struct {
-	Server string
-	Key    string
-	Report report.BurnIn
-	Stored time.Time
+	Server string        `json:"server"`
+	Key    string        `json:"key"`
+	Report report.BurnIn `json:"report"`
+	Stored time.Time     `json:"stored"`
 }
 
 // Wipe is the stored proof of one wipe of a server.
 type Wipe struct {
-	Server   string
-	Key      string
-	Instance string // whose data it was; empty outside a tenancy
-	Clean    bool   // every disk was read back as zero
-	Report   report.Wipe
-	Stored   time.Time
+	Server   string      `json:"server"`
+	Key      string      `json:"key"`
+	Instance string      `json:"instance,omitempty"` // whose data it was; empty outside a tenancy
+	Clean    bool        `json:"clean"`              // every disk was read back as zero
+	Report   report.Wipe `json:"report"`
+	Stored   time.Time   `json:"stored"`
 }
 
 // StoreBurnIn keeps the outcome of a burn-in. Storing a key again changes nothing.

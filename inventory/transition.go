@@ -22,12 +22,13 @@ type Transition struct {
 
 // Event is one entry of a server's history.
 type Event struct {
-	Server   string
-	From, To ServerState
-	Reason   string
-	Actor    string
-	Workflow string
-	At       time.Time
+	Server   string      `json:"server"`
+	From     ServerState `json:"from"`
+	To       ServerState `json:"to"`
+	Reason   string      `json:"reason,omitempty"`
+	Actor    string      `json:"actor,omitempty"`
+	Workflow string      `json:"workflow,omitempty"`
+	At       time.Time   `json:"at"`
 }
 
 // SetServerState moves a server. The state it has already is fine; a new reason is noted.

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"ferrodur/inventory"
@@ -44,6 +47,10 @@ name is left as it is.`,
 			if err != nil {
 				return err
 			}
+			before, err := ipam.New(database).Usage(ctx)
+			if err != nil {
+				return withoutTables(err)
+			}
 			if err := ipam.New(database).PutPools(ctx, declared.Pools); err != nil {
 				return fmt.Errorf("%s: %w", file, err)
 			}
@@ -51,6 +58,7 @@ name is left as it is.`,
 			if err != nil {
 				return fmt.Errorf("%s: %w", file, err)
 			}
+			notePools(&changes, before, declared.Pools)
 			type summary struct {
 				Added   []string `json:"added"`
 				Changed []string `json:"changed"`
@@ -65,6 +73,29 @@ name is left as it is.`,
 	command.Flags().BoolVar(&dryRun, "dry-run", false, "check the file only")
 	_ = command.MarkFlagRequired("file")
 	return command
+}
+
+// notePools adds to the changes what became of the pools.
+func notePools(changes *inventory.Changes, before []ipam.PoolUsage, declared []ipam.Pool) {
+	for _, pool := range declared {
+		i := slices.IndexFunc(before, func(u ipam.PoolUsage) bool { return u.Name == pool.Name })
+		switch {
+		case i < 0:
+			changes.Added = append(changes.Added, "pool "+pool.Name)
+		case before[i].Pool != pool:
+			changes.Changed = append(changes.Changed, "pool "+pool.Name)
+		}
+	}
+}
+
+// withoutTables says what to do where the database was never migrated: SQLSTATE 42P01, no
+// such table, and 3F000, no such schema.
+func withoutTables(err error) error {
+	var failure *pgconn.PgError
+	if errors.As(err, &failure) && (failure.Code == "42P01" || failure.Code == "3F000") {
+		return fmt.Errorf("the database has no tables of Ferrodur yet; run `worker migrate`, or start a worker: %w", err)
+	}
+	return err
 }
 
 func listed(names []string) string {

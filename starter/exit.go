@@ -44,6 +44,7 @@ func exitCode(ctx context.Context, err error) int {
 	var (
 		parked      *progress.ParkedError
 		unavailable *serviceerror.Unavailable
+		late        *serviceerror.DeadlineExceeded // no lifecycle worker answered
 	)
 	switch {
 	case ctx.Err() != nil:
@@ -56,9 +57,11 @@ func exitCode(ctx context.Context, err error) int {
 		return exitNotFound
 	case errors.Is(err, client.ErrRefused) || errors.Is(err, client.ErrBusy) || is[rackfile.Problems](err) ||
 		is[inventory.HeldChangeError](err) || is[inventory.HeldError](err) || is[inventory.TransitionError](err) ||
-		is[*ipam.InUseError](err) || is[*ipam.OverlapError](err):
+		is[inventory.DuplicateError](err) || is[inventory.PortInUseError](err) || is[inventory.InvalidError](err) ||
+		errors.Is(err, inventory.ErrBadSecretRef) || errors.Is(err, inventory.ErrInstanceEnded) ||
+		is[*ipam.InUseError](err) || is[*ipam.OverlapError](err) || is[*ipam.InvalidError](err):
 		return exitRefused
-	case errors.Is(err, errUnreachable) || errors.As(err, &unavailable):
+	case errors.Is(err, errUnreachable) || errors.Is(err, client.ErrNoAnswer) || errors.As(err, &unavailable) || errors.As(err, &late) || is[*serviceerror.QueryFailed](err):
 		return exitUnreachable
 	}
 	return exitFailed
@@ -72,7 +75,7 @@ func is[E error](err error) bool {
 // complain tells of an error in the form that the output has.
 func (c *cli) complain(stderr io.Writer, err error) {
 	if errors.Is(err, context.Canceled) {
-		err = errors.New("interrupted: the work goes on; look at it with: starter status")
+		err = errors.New("interrupted: the work goes on; look at it with: starter list")
 	}
 	if c.format == formatJSON {
 		_ = json.NewEncoder(stderr).Encode(map[string]string{"error": err.Error()})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -28,7 +29,7 @@ func (c *cli) listCommand() *cobra.Command {
 			if strings.ContainsAny(site, `'"\`) {
 				return usage("--site %q is no name of a site", site)
 			}
-			var conditions []string
+			conditions := []string{fmt.Sprintf("WorkflowType IN (%q, %q, %q)", api.WorkflowInstance, api.WorkflowEnroll, api.WorkflowBurnIn)}
 			if !all {
 				conditions = append(conditions, `ExecutionStatus = "Running"`)
 			}

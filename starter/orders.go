@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
+	"ferrodur/client"
 	"ferrodur/inventory"
 	"ferrodur/workflows/api"
 )
@@ -39,11 +40,11 @@ ordering once. User data goes from the file into the inventory, and never throug
 				order.ID = "o-" + uuid.NewString()[:13]
 			}
 			for _, key := range keys {
-				line, err := publicKey(key)
+				lines, err := publicKeys(key)
 				if err != nil {
 					return err
 				}
-				order.SSHKeys = append(order.SSHKeys, line)
+				order.SSHKeys = append(order.SSHKeys, lines...)
 			}
 			switch order.OnFailure = api.OnFailure(onFailure); order.OnFailure {
 			case api.Park, api.Undo:
@@ -84,7 +85,7 @@ ordering once. User data goes from the file into the inventory, and never throug
 				return err
 			}
 			if state.Status != api.StatusActive {
-				return fmt.Errorf("order %s %s: %s", order.ID, state.Status, state.Reason)
+				return notActive(state)
 			}
 			return c.say(state, "%s is active on %s: %s", order.ID, state.Server.Name, addresses(state.Addresses))
 		},
@@ -106,21 +107,26 @@ ordering once. User data goes from the file into the inventory, and never throug
 	return command
 }
 
-// publicKey is the key that an argument is, or that the file holds which it names.
-func publicKey(argument string) (string, error) {
+// publicKeys are the key that an argument is, or those of the file that it names.
+func publicKeys(argument string) ([]string, error) {
 	text := argument
 	if !strings.Contains(argument, " ") {
 		content, err := os.ReadFile(argument)
 		if err != nil {
-			return "", usage("--ssh-key: %w", err)
+			return nil, usage("--ssh-key: %w", err)
 		}
 		text = string(content)
 	}
-	if _, _, _, _, err := ssh.ParseAuthorizedKey([]byte(text)); err != nil {
-		return "", usage("--ssh-key: %s holds no public key in the form of authorized_keys (a private key is never given)", shortened(argument))
+	var keys []string
+	for line := range strings.Lines(text) {
+		if _, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line)); err == nil { // comments are none
+			keys = append(keys, strings.TrimSpace(line))
+		}
 	}
-	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	return line, nil
+	if len(keys) == 0 {
+		return nil, usage("--ssh-key: %s holds no public key in the form of authorized_keys (a private key is never given)", shortened(argument))
+	}
+	return keys, nil
 }
 
 // shortened keeps what may be a key that was given by mistake out of messages.
@@ -130,6 +136,15 @@ func shortened(text string) string {
 		return text[:most] + "…"
 	}
 	return text
+}
+
+// notActive says why an order ended.
+func notActive(s api.State) error {
+	err := fmt.Errorf("order %s %s: %s", api.OrderOf(s.ID), s.Status, s.Reason)
+	if s.ErrorType == api.ErrorRefused {
+		return fmt.Errorf("%w: %w", client.ErrRefused, err)
+	}
+	return err
 }
 
 func addresses(links api.Links) string {

@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -188,17 +189,18 @@ func indexOf(steps []step, s step) int {
 }
 
 // isType says whether err is an application error of one of the types.
-func isType(err error, types ...string) bool {
+func isType(err error, types ...string) bool { return slices.Contains(types, typeOf(err)) }
+
+// typeOf is the type of an application error; empty for other errors.
+func typeOf(err error) string {
 	var applicationErr *temporal.ApplicationError
-	if !errors.As(err, &applicationErr) {
-		return false
+	switch {
+	case errors.Is(err, errAborted):
+		return api.ErrorAborted
+	case errors.As(err, &applicationErr):
+		return applicationErr.Type()
 	}
-	for _, t := range types {
-		if applicationErr.Type() == t {
-			return true
-		}
-	}
-	return false
+	return ""
 }
 
 // explain is the innermost message of an error: what an operator wants to read, without

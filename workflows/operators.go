@@ -84,7 +84,7 @@ func (j *journey) heedCancellation(ctx workflow.Context) workflow.Context {
 func (j *journey) end(ctx workflow.Context, cause error) (api.State, error) {
 	j.state.Status = api.StatusDone
 	if cause != nil {
-		j.state.Status, j.state.Reason = api.StatusFailed, explain(cause)
+		j.state.Status, j.state.Reason, j.state.ErrorType = api.StatusFailed, explain(cause), typeOf(cause)
 	}
 	if err := j.publish(ctx); err != nil {
 		return j.state, err

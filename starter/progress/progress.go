@@ -11,8 +11,10 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/charmbracelet/bubbles/progress"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/term"
 
 	"ferrodur/client"
@@ -37,24 +39,37 @@ func (e *ParkedError) Error() string {
 // interval is how often the workflows are looked at.
 const interval = 500 * time.Millisecond
 
-// Follow shows workflows on out until each has reached what is waited for, and ends with
-// nil; or one of them has parked, and ends with a *ParkedError; or ctx ends, with its
-// error. Workers that are away for a moment are waited for; client.ErrNotFound is not.
+// patience is how long it may go on that nobody answers for a workflow.
+const patience = 2 * time.Minute
+
+// Follow shows workflows on out until each has reached what is waited for, or has parked.
+// The error joins a *ParkedError for each that parked; or it is ctx's, client.ErrNotFound,
+// or what kept a workflow from being asked for two minutes.
 func Follow(ctx context.Context, out io.Writer, source Source, reached func(api.State) bool, ids ...string) error {
 	var show func([]client.Snapshot)
 	view := view{out: out, started: time.Now(), seen: map[string]string{}}
 	if file, ok := out.(*os.File); ok && term.IsTerminal(file.Fd()) {
+		view.size = func() (int, int, error) { return term.GetSize(file.Fd()) }
 		show = view.redraw
 	} else {
 		show = view.lines
 	}
+	answered := time.Now()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		snapshots, waiting, err := look(ctx, source, reached, ids)
-		show(snapshots)
-		if err != nil || !waiting {
+		found, err := look(ctx, source, ids)
+		show(found)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, client.ErrNotFound) || err != nil && time.Since(answered) > patience:
 			return err
+		case err == nil:
+			answered = time.Now()
+			if parked, waiting := judge(found, reached); !waiting {
+				return parked
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -64,28 +79,32 @@ func Follow(ctx context.Context, out io.Writer, source Source, reached func(api.
 	}
 }
 
-// look takes a snapshot of every workflow, and says whether any is to be waited for.
-func look(ctx context.Context, source Source, reached func(api.State) bool, ids []string) ([]client.Snapshot, bool, error) {
-	var snapshots []client.Snapshot
-	waiting := false
+// look takes a snapshot of every workflow; of those that do not answer, the error tells.
+func look(ctx context.Context, source Source, ids []string) ([]client.Snapshot, error) {
+	var found []client.Snapshot
+	var errs []error
 	for _, id := range ids {
 		snapshot, err := source.Snapshot(ctx, id)
-		switch {
-		case ctx.Err() != nil:
-			return snapshots, false, ctx.Err()
-		case errors.Is(err, client.ErrNotFound):
-			return snapshots, false, err
-		case err != nil:
-			waiting = true
+		if err != nil {
+			errs = append(errs, err)
 			continue
 		}
-		snapshots = append(snapshots, snapshot)
-		if snapshot.Status == api.StatusParked {
-			return snapshots, false, &ParkedError{ID: id, Reason: snapshot.Reason}
-		}
-		waiting = waiting || !reached(snapshot.State)
+		found = append(found, snapshot)
 	}
-	return snapshots, waiting, nil
+	return found, errors.Join(errs...)
+}
+
+// judge says which workflows have parked, and whether others are to be waited for.
+func judge(found []client.Snapshot, reached func(api.State) bool) (parked error, waiting bool) {
+	for _, snapshot := range found {
+		switch {
+		case snapshot.Status == api.StatusParked:
+			parked = errors.Join(parked, &ParkedError{ID: snapshot.ID, Reason: snapshot.Reason})
+		case !reached(snapshot.State):
+			waiting = true
+		}
+	}
+	return parked, waiting
 }
 
 type view struct {
@@ -93,6 +112,8 @@ type view struct {
 	started time.Time
 	seen    map[string]string // what was last said of a workflow
 	height  int               // lines that are redrawn
+
+	size func() (width, height int, err error) // of the terminal; nil where there is none
 }
 
 // lines prints a line for every workflow of which there is something new to say.
@@ -131,9 +152,28 @@ func (v *view) redraw(snapshots []client.Snapshot) {
 		draw(&text, s)
 	}
 	fmt.Fprintf(&text, "%s elapsed\n", elapsed(time.Since(v.started)))
-	v.height = strings.Count(text.String(), "\n")
-	b.WriteString(text.String())
+	drawn := v.fit(text.String())
+	v.height = strings.Count(drawn, "\n")
+	b.WriteString(drawn)
 	_, _ = io.WriteString(v.out, b.String())
+}
+
+// fit cuts what would wrap or scroll, because neither can be drawn over: lines at the
+// width, and the first lines at the height. A bar's colours count for nothing.
+func (v *view) fit(drawn string) string {
+	if v.size == nil {
+		return drawn
+	}
+	width, height, err := v.size()
+	if err != nil || width < 2 || height < 2 {
+		return drawn
+	}
+	rows := strings.SplitAfter(strings.TrimSuffix(drawn, "\n"), "\n")
+	var b strings.Builder
+	for _, row := range rows[max(0, len(rows)-height+1):] {
+		b.WriteString(ansi.Truncate(strings.TrimSuffix(row, "\n"), width-1, "…") + "\n")
+	}
+	return b.String()
 }
 
 // draw draws one workflow: what it is about, and its stages.
@@ -176,7 +216,7 @@ func activity(a client.Activity) string {
 		text = fmt.Sprintf("%s %3.0f %%", bar.ViewAs(a.Progress.Percent/100), a.Progress.Percent)
 	}
 	if a.Progress.Phase != "" {
-		text += " " + a.Progress.Phase
+		text += " " + shorten(a.Progress.Phase)
 	}
 	return text + trouble(a)
 }
@@ -188,10 +228,17 @@ func trouble(a client.Activity) string {
 	return fmt.Sprintf(" (attempt %d: %s)", a.Attempt, shorten(a.Trouble))
 }
 
-// shorten keeps a line on one line of a terminal.
+// shorten keeps a text from a device or an agent on one line, without what would drive a
+// terminal.
 func shorten(text string) string {
 	const most = 90
 	text, _, _ = strings.Cut(text, "\n")
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, text)
 	if runes := []rune(text); len(runes) > most {
 		return string(runes[:most]) + "…"
 	}

@@ -47,7 +47,8 @@ type State struct {
 	ID        string        `json:"id"`
 	Status    Status        `json:"status"`
 	Stage     Stage         `json:"stage"`
-	Reason    string        `json:"reason,omitempty"` // why parked or failed, and what to do
+	Reason    string        `json:"reason,omitempty"`     // why parked or failed, and what to do
+	ErrorType string        `json:"error_type,omitempty"` // of one that failed, such as ErrorRefused
 	Site      string        `json:"site,omitempty"`
 	Plan      string        `json:"plan,omitempty"`
 	Image     string        `json:"image,omitempty"`
