@@ -133,7 +133,7 @@ func TestAbortDuringInstall(t *testing.T) {
 	c := newTenant(t)
 	must(t, world.Client.Provision(ctx, c.asks()))
 	state := await(ctx, t, c.id(), "the install", func(s api.State, p api.Progress) bool {
-		return p.Phase == "writing" && p.Percent > 10
+		return p.Phase == "writing" && p.Percent > 30
 	})
 	if holds, err := world.DiskHolds(state.Server.Name); err != nil || !holds {
 		t.Errorf("nothing was written before the abort (%v)", err)

@@ -26,6 +26,10 @@ var (
 // configRoom is what is left behind the image, for the config drive and GPT's backup.
 const configRoom = 32 << 20
 
+// syncBytes is how much may be on its way to the disk: progress that is told is progress
+// that was made, and the last step does not take the time of all.
+const syncBytes = 64 << 20
+
 // Choose finds the disk that an image goes onto: the one named, or the smallest that holds
 // it. It returns ErrNoDisk.
 func Choose(disks []report.Disk, named string, image job.Image) (report.Disk, error) {
@@ -65,7 +69,7 @@ func (d *Device) WriteImage(source io.Reader, image job.Image, progress func(don
 	}
 	defer decoder.Close()
 	buffer := make([]byte, len(zeros))
-	offset := uint64(0)
+	offset, unsynced := uint64(0), 0
 	for {
 		n, readErr := fill(buffer, decoder)
 		if offset+uint64(n) > image.Bytes {
@@ -74,6 +78,12 @@ func (d *Device) WriteImage(source io.Reader, image job.Image, progress func(don
 		if n > 0 && !bytes.Equal(buffer[:n], zeros[:n]) {
 			if _, err := d.WriteAt(buffer[:n], int64(offset)); err != nil {
 				return fmt.Errorf("write %s at %d: %w", d.Name(), offset, err)
+			}
+			if unsynced += n; unsynced >= syncBytes {
+				if err := d.Sync(); err != nil {
+					return fmt.Errorf("write %s at %d: %w", d.Name(), offset, err)
+				}
+				unsynced = 0
 			}
 		}
 		offset += uint64(n)
