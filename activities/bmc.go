@@ -56,34 +56,32 @@ func (b *BMC) PowerCycle(ctx context.Context, in api.PowerCycleInput) (api.None,
 			return api.None{}, fmt.Errorf("read the last attempt's heartbeat: %w", err)
 		}
 	}
-	endpoint, err := b.endpoint(ctx, in.Server)
-	if err != nil {
-		return api.None{}, fail(err)
-	}
 	if !cycled {
-		if err := b.setBootDevice(ctx, endpoint, in.Device); err != nil {
-			return api.None{}, fail(err)
+		if _, err := b.command(ctx, in.Server, func(ctx context.Context, endpoint bmc.Endpoint) error {
+			if err := b.setBootDevice(ctx, endpoint, in.Device); err != nil {
+				return err
+			}
+			return b.BMCs.Cycle(ctx, endpoint)
+		}); err != nil {
+			return api.None{}, err
 		}
-		if err := b.BMCs.Cycle(ctx, endpoint); err != nil {
-			return api.None{}, fail(err)
-		}
-		activity.RecordHeartbeat(ctx, true)
 	}
-	return api.None{}, fail(b.BMCs.PowerOn(ctx, endpoint))
+	return b.command(ctx, in.Server, b.BMCs.PowerOn, true)
 }
 
 func (b *BMC) setBootDevice(ctx context.Context, endpoint bmc.Endpoint, device api.BootDevice) error {
 	return b.BMCs.SetBootDevice(ctx, endpoint, bmc.BootDevice(device), false)
 }
 
-func (b *BMC) command(ctx context.Context, server string, run func(context.Context, bmc.Endpoint) error) (api.None, error) {
+// command runs one or more commands on a server's BMC, with details as the heartbeat.
+func (b *BMC) command(ctx context.Context, server string, run func(context.Context, bmc.Endpoint) error, details ...any) (api.None, error) {
 	return beating(ctx, func(ctx context.Context) (api.None, error) {
 		endpoint, err := b.endpoint(ctx, server)
 		if err == nil {
 			err = run(ctx, endpoint)
 		}
 		return api.None{}, fail(err)
-	})
+	}, details...)
 }
 
 // endpoint resolves the reference to the BMC's password; the password goes no further.

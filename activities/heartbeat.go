@@ -12,8 +12,9 @@ import (
 const pulse = 4 * time.Second
 
 // beating runs work that reports no progress of its own, with a heartbeat beside it, so
-// that a worker that died is noticed and a cancellation arrives.
-func beating[Out any](ctx context.Context, work func(context.Context) (Out, error)) (Out, error) {
+// that a worker that died is noticed and a cancellation arrives. The details are what the
+// next attempt finds if this one is cut off.
+func beating[Out any](ctx context.Context, work func(context.Context) (Out, error), details ...any) (Out, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	stopped := make(chan struct{})
 	defer func() { cancel(); <-stopped }()
@@ -22,7 +23,7 @@ func beating[Out any](ctx context.Context, work func(context.Context) (Out, erro
 		ticker := time.NewTicker(pulse)
 		defer ticker.Stop()
 		for {
-			activity.RecordHeartbeat(ctx)
+			activity.RecordHeartbeat(ctx, details...)
 			select {
 			case <-ctx.Done():
 				return
