@@ -23,7 +23,6 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
-	"go.temporal.io/sdk/log"
 
 	"ferrodur/workflows/api"
 )
@@ -51,13 +50,15 @@ type Client struct {
 // Dial connects as Temporal's environment configuration says: TEMPORAL_ADDRESS,
 // TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*, TEMPORAL_PROFILE and the
 // configuration file they name. The same settings reach a local server, a cluster, and
-// Temporal Cloud. logger may be nil.
-func Dial(ctx context.Context, logger log.Logger) (*Client, error) {
+// Temporal Cloud. The callers' adjustments come last: a logger, metrics, a codec.
+func Dial(ctx context.Context, adjust ...func(*client.Options)) (*Client, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
 		return nil, fmt.Errorf("read Temporal's environment configuration: %w", err)
 	}
-	options.Logger = logger
+	for _, a := range adjust {
+		a(&options)
+	}
 	temporal, err := client.DialContext(ctx, options)
 	if err != nil {
 		return nil, fmt.Errorf("reach Temporal at %s (see TEMPORAL_ADDRESS): %w", options.HostPort, err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
+	sdk "go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 
 	"ferrodur/client"
@@ -87,8 +88,9 @@ func version() string {
 // workflows is the connection to Temporal.
 func (c *cli) workflows(ctx context.Context) (*client.Client, error) {
 	if c.temporal == nil {
-		quiet := log.NewStructuredLogger(slog.New(slog.DiscardHandler))
-		temporal, err := client.Dial(ctx, quiet)
+		temporal, err := client.Dial(ctx, func(o *sdk.Options) {
+			o.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
+		})
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errUnreachable, err)
 		}

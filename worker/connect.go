@@ -8,7 +8,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"go.temporal.io/sdk/log"
+	sdk "go.temporal.io/sdk/client"
 
 	"ferrodur/bootsvc"
 	"ferrodur/client"
@@ -21,9 +21,9 @@ import (
 const patience = 2 * time.Minute
 
 // connectTemporal reaches Temporal, and creates the search attributes.
-func connectTemporal(ctx context.Context, logger log.Logger) (*client.Client, error) {
+func connectTemporal(ctx context.Context, adjust func(*sdk.Options)) (*client.Client, error) {
 	return backoff.Retry(ctx, func() (*client.Client, error) {
-		temporal, err := client.Dial(ctx, logger)
+		temporal, err := client.Dial(ctx, adjust)
 		if err != nil {
 			return nil, err
 		}

@@ -80,13 +80,15 @@ Logs are JSON lines on standard error.`,
 
 // options are what the flags say.
 type options struct {
-	site string
-	boot bootOptions
+	site    string
+	metrics string // address; empty: none are served
+	boot    bootOptions
 }
 
 // addFlags adds the flags that the roles of a command need.
 func (o *options) addFlags(command *cobra.Command, atSite, boots bool) {
 	flags := command.Flags()
+	flags.StringVar(&o.metrics, "metrics", "", "address at which Prometheus finds /metrics, such as :9464 (default: nowhere)")
 	if atSite {
 		flags.StringVar(&o.site, "site", "", "the site whose hardware this worker is near")
 		_ = command.MarkFlagRequired("site")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"golang.org/x/sync/errgroup"
@@ -112,13 +113,23 @@ func serve(ctx context.Context, logger *slog.Logger, options options, serving ..
 	if err := migrateAll(ctx, pool); err != nil {
 		return err
 	}
-	temporal, err := connectTemporal(ctx, log.NewStructuredLogger(logger))
+	metrics, err := newMetrics()
+	if err != nil {
+		return err
+	}
+	temporal, err := connectTemporal(ctx, func(o *client.Options) {
+		o.Logger = log.NewStructuredLogger(logger)
+		o.MetricsHandler = metrics.temporal(func(err error) { logger.Error("metrics", "error", err) })
+	})
 	if err != nil {
 		return err
 	}
 	defer temporal.Close()
 
 	group, ctx := errgroup.WithContext(ctx)
+	if options.metrics != "" {
+		group.Go(func() error { return metrics.serve(ctx, logger, options.metrics) })
+	}
 	for _, role := range serving {
 		queue := role.queue
 		if role.atSite {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -147,7 +148,13 @@ func (j *journey) run(ctx workflow.Context, stage api.Stage, do func(workflow.Co
 		record.Outcome, record.Detail = api.OutcomeFailed, explain(err)
 		workflow.GetLogger(ctx).Warn("stage failed", "stage", stage, "server", j.state.Server.Name, "error", err)
 	}
+	j.metrics(ctx, stage).WithTags(map[string]string{"outcome": string(record.Outcome)}).Timer(api.MetricStage).Record(record.Took)
 	return err
+}
+
+// metrics counts what concerns a stage. It is quiet during a replay.
+func (j *journey) metrics(ctx workflow.Context, stage api.Stage) client.MetricsHandler {
+	return workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"stage": string(stage), "site": j.state.Site, "plan": j.state.Plan})
 }
 
 // park waits until an operator says how to go on. It returns nil for a retry and
@@ -156,6 +163,7 @@ func (j *journey) park(ctx workflow.Context, stage api.Stage, cause error) error
 	before := j.state.Status
 	j.state.Status, j.state.Reason = api.StatusParked, fmt.Sprintf("%s: %s", stage, explain(cause))
 	j.retryWanted, j.abortWanted = false, false
+	j.metrics(ctx, stage).Counter(api.MetricParked).Inc(1)
 	if err := j.publish(ctx); err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (s *Stack) startWorkers(ctx context.Context) error {
 // StartWorker starts the worker of a role. Those that need hardware run in the site's
 // network, where the hardware is.
 func (s *Stack) StartWorker(role string) error {
-	command := []string{s.program("worker"), role}
+	command := []string{s.program("worker"), role, "--metrics", "127.0.0.1:0"}
 	var namespace netns.Namespace
 	if slices.Contains([]string{api.RoleBoot, api.RoleSwitch, api.RoleBMC}, role) {
 		namespace = s.rackConfig().Site()
@@ -84,6 +84,9 @@ func (s *Stack) StartWorker(role string) error {
 	})
 	return err
 }
+
+// WorkerLog is the file with the log of a role's worker.
+func (s *Stack) WorkerLog(role string) string { return filepath.Join(s.workerDir(), role+".log") }
 
 // KillWorker ends the worker of a role with SIGKILL, as a crash would.
 func (s *Stack) KillWorker(ctx context.Context, role string) error {

@@ -65,6 +65,13 @@ const (
 	SearchNeedsAttention = "FerrodurNeedsAttention"
 )
 
+// Metrics, with the labels stage, site and plan. Prometheus sees them as
+// ferrodur_stage_seconds (a histogram, with the label outcome) and ferrodur_parked_total.
+const (
+	MetricStage  = "ferrodur_stage"
+	MetricParked = "ferrodur_parked"
+)
+
 // Types of application errors. Every other error of an activity is worth a retry.
 const (
 	ErrorRefused  = "Refused"  // the order cannot be met: bad order, no server or address free
