@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -89,14 +90,15 @@ type tenant struct {
 	key   ssh.Signer
 }
 
-// newTenant makes an order that is not placed yet.
+// newTenant makes an order that is not placed yet. Its ID tells the test.
 func newTenant(t *testing.T) tenant {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
 	key, err := ssh.NewSignerFromKey(private)
 	must(t, err)
-	return tenant{order: strings.ToLower(rand.Text()[:10]), key: key}
+	name := regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(strings.TrimPrefix(t.Name(), "Test"), "$1-$2")
+	return tenant{order: strings.ToLower(name + "-" + rand.Text()[:8]), key: key}
 }
 
 func (c tenant) id() string { return api.InstanceID(c.order) }

@@ -3,9 +3,13 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +27,8 @@ const secret = "correct-horse-battery-staple"
 func TestWhatOthersCanRead(t *testing.T) {
 	ctx := within(t, 10*time.Minute)
 	enrolled(ctx, t)
-	histories := recordedHistories(ctx, t)
+	histories := histories(ctx, t)
+	keep(t, histories)
 	secrets := map[string][]byte{"user data": []byte(secret)}
 	for _, pattern := range []string{"rack/secrets/*", "postgres/password"} {
 		files, err := filepath.Glob(filepath.Join(world.Dir(), pattern))
@@ -68,21 +73,22 @@ func TestWhatOthersCanRead(t *testing.T) {
 	}
 }
 
-// recordedHistories reads the histories of all workflows, and keeps them as JSON where
-// FERRODUR_RECORD names a folder: for the replay test of the workflows.
-func recordedHistories(ctx context.Context, t *testing.T) map[string][]byte {
+// keep writes histories as JSON where FERRODUR_RECORD names a folder, for the replay test of
+// the workflows. One of each kind is enough: the random end of an ID makes none.
+func keep(t *testing.T, histories map[string][]byte) {
 	t.Helper()
-	all := histories(ctx, t)
 	folder := os.Getenv("FERRODUR_RECORD")
 	if folder == "" {
-		return all
+		return
 	}
-	for id, history := range all {
-		must(t, os.WriteFile(filepath.Join(folder, filepath.Base(filepath.Dir(id))+"-"+filepath.Base(id)+".json"), history, 0o644))
+	must(t, os.MkdirAll(folder, 0o755))
+	for id, history := range histories {
+		name := regexp.MustCompile(`-[a-z2-7]{8}$`).ReplaceAllString(strings.ReplaceAll(id, "/", "-"), "")
+		must(t, os.WriteFile(filepath.Join(folder, name+".json"), history, 0o644))
 	}
-	return all
 }
 
+// histories reads the histories of all workflows, by workflow ID.
 func histories(ctx context.Context, t *testing.T) map[string][]byte {
 	t.Helper()
 	all := map[string][]byte{}
@@ -100,4 +106,24 @@ func histories(ctx context.Context, t *testing.T) map[string][]byte {
 		all[listed.ID] = text
 	}
 	return all
+}
+
+// Prometheus finds the stages' durations at the address that the worker tells in its log.
+func TestMetricsTellOfStages(t *testing.T) {
+	ctx := within(t, 10*time.Minute)
+	enrolled(ctx, t)
+	log, err := os.ReadFile(world.WorkerLog("lifecycle"))
+	must(t, err)
+	told := regexp.MustCompile(`"url":"(http://[^"]+/metrics)"`).FindAllSubmatch(log, -1)
+	if len(told) == 0 {
+		t.Fatalf("the log tells no address:\n%s", log)
+	}
+	response, err := http.Get(string(told[len(told)-1][1])) // of the last start
+	must(t, err)
+	defer response.Body.Close()
+	page, err := io.ReadAll(response.Body)
+	must(t, err)
+	if !regexp.MustCompile(`(?m)^ferrodur_stage_seconds_count\{.*outcome="done".*site="lab".*stage="[a-z ]+".*\} [1-9]`).Match(page) {
+		t.Errorf("no stage is counted:\n%s", page)
+	}
 }
