@@ -1,8 +1,10 @@
 package activities_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	sdklog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
@@ -31,6 +34,7 @@ type place struct {
 	addresses *ipam.Store
 	targets   *bootsvc.Store
 	worker    *testsuite.TestActivityEnvironment
+	log       *bytes.Buffer
 	secrets   string // folder of passwords; each is in the file of its owner's name
 }
 
@@ -43,9 +47,11 @@ func newPlace(t *testing.T, declare ...func(*inventory.Declaration)) *place {
 	require.NoError(t, inventory.Migrate(t.Context(), pool))
 	require.NoError(t, ipam.Migrate(t.Context(), pool))
 	require.NoError(t, bootsvc.Migrate(t.Context(), pool))
+	log := new(bytes.Buffer)
 	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(sdklog.NewStructuredLogger(slog.New(slog.NewTextHandler(log, nil))))
 	p := &place{
-		t: t, inventory: inventory.New(pool), addresses: ipam.New(pool), targets: bootsvc.NewStore(pool),
+		t: t, log: log, inventory: inventory.New(pool), addresses: ipam.New(pool), targets: bootsvc.NewStore(pool),
 		worker: suite.NewTestActivityEnvironment(), secrets: t.TempDir(),
 	}
 	p.worker.SetTestTimeout(time.Minute)
@@ -132,6 +138,7 @@ func TestAddresses(t *testing.T) {
 	again, err := run(p, api.AllocateAddresses, ask)
 	require.NoError(t, err)
 	require.Equal(t, first, again, "asked again after a lost answer")
+	require.Regexp(t, `msg="activity done" .*ActivityType=AllocateAddresses .*owner=instance/o-1 seconds=0\.`, p.log.String())
 
 	_, err = run(p, api.AllocateAddresses, api.AllocateInput{Owner: "instance/o-2", Site: "ewr1", Role: api.TenantPool})
 	requireError(t, err, api.ErrorRefused, "have no free link")

@@ -33,6 +33,7 @@ func (w *web) agent(handle func(http.ResponseWriter, *http.Request, live)) http.
 			w.fail(response, http.StatusUnauthorized, err)
 			return
 		}
+		concerns(response, target.Target)
 		handle(response, request, target)
 	}
 }

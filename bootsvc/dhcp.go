@@ -35,7 +35,10 @@ func (d *dhcpServer) handler(ctx context.Context) server4.Handler {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // clients have asked again by then
 		defer cancel()
 		log := d.log.With("mac", request.ClientHWAddr.String(), "type", request.MessageType().String(), "relay", request.GatewayIPAddr.String())
-		reply, err := d.serve(ctx, request)
+		reply, target, err := d.serve(ctx, request)
+		if target.ID != "" {
+			log = log.With("target", target.ID, "server", target.Server)
+		}
 		if err != nil {
 			log.Info("DHCP request dropped", "reason", err.Error())
 			return
@@ -53,28 +56,29 @@ func (d *dhcpServer) handler(ctx context.Context) server4.Handler {
 	}
 }
 
-// serve decides on a request. A nil reply without an error is a message that needs none.
-func (d *dhcpServer) serve(ctx context.Context, request *dhcpv4.DHCPv4) (*dhcpv4.DHCPv4, error) {
+// serve decides on a request, and tells which target it is about, if one is. A nil reply
+// without an error is a message that needs none.
+func (d *dhcpServer) serve(ctx context.Context, request *dhcpv4.DHCPv4) (*dhcpv4.DHCPv4, Target, error) {
 	if request.OpCode != dhcpv4.OpcodeBootRequest || request.HWType != iana.HWTypeEthernet || len(request.ClientHWAddr) != 6 {
-		return nil, errors.New("not a request from an Ethernet client")
+		return nil, Target{}, errors.New("not a request from an Ethernet client")
 	}
 	target, err := d.policy.targetOfMAC(ctx, request.ClientHWAddr.String())
 	if errors.Is(err, ErrNoTarget) {
-		return nil, errors.New("no boot target has this MAC")
+		return nil, Target{}, errors.New("no boot target has this MAC")
 	}
 	if err != nil {
-		return nil, err
+		return nil, Target{}, err
 	}
 	reply, err := answer(request, target.Target, d.boot)
 	if err != nil {
-		return nil, errors.Join(err, d.policy.trouble(ctx, target.ID, err.Error()))
+		return nil, target.Target, errors.Join(err, d.policy.trouble(ctx, target.ID, err.Error()))
 	}
 	if reply != nil && reply.MessageType() != dhcpv4.MessageTypeNak {
 		if err := d.policy.reach(ctx, target.ID, job.PhaseDHCP); err != nil {
-			return nil, err
+			return nil, target.Target, err
 		}
 	}
-	return reply, nil
+	return reply, target.Target, nil
 }
 
 // answer is the reply to a request of the machine that target is for: nil if there is

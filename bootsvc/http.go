@@ -67,14 +67,27 @@ func (w *web) logged(next http.Handler) http.Handler {
 		if strings.HasPrefix(path, "/call-home/") {
 			path = "/call-home/…"
 		}
-		w.log.Info("HTTP", "method", request.Method, "path", path, "client", request.RemoteAddr,
-			"status", recorder.status, "duration", time.Since(start).Round(time.Millisecond))
+		log := w.log
+		if recorder.target.ID != "" {
+			log = log.With("target", recorder.target.ID, "server", recorder.target.Server)
+		}
+		log.Info("HTTP", "method", request.Method, "path", path, "client", request.RemoteAddr,
+			"status", recorder.status, "seconds", time.Since(start).Seconds())
 	})
 }
 
+// statusRecorder keeps what the log tells of a request.
 type statusRecorder struct {
 	http.ResponseWriter
 	status int
+	target Target // that the request is about, if one is
+}
+
+// concerns has the log tell which boot target a request is about.
+func concerns(response http.ResponseWriter, target Target) {
+	if recorder, is := response.(*statusRecorder); is {
+		recorder.target = target
+	}
 }
 
 func (r *statusRecorder) WriteHeader(status int) {
@@ -120,6 +133,9 @@ func (w *web) script(response http.ResponseWriter, request *http.Request) {
 	case err != nil:
 		w.fail(response, http.StatusNotFound, err)
 		return
+	}
+	concerns(response, target.Target)
+	switch {
 	case remote != target.Link.Addr():
 		w.note(ctx, target.ID, "boot script asked for from "+remote.String()+", expected "+target.Link.Addr().String())
 		refuse("The request came from an unexpected address.")
@@ -146,6 +162,7 @@ func (w *web) bootFile(response http.ResponseWriter, request *http.Request) {
 	// Ask HEAD and later ranges change nothing; a failure to record is no reason not to boot.
 	if name == kernelFile && request.Method == http.MethodGet {
 		if target, err := w.policy.targetOfAddress(request.Context(), remoteAddr(request)); err == nil {
+			concerns(response, target.Target)
 			if err := w.policy.reach(request.Context(), target.ID, job.PhaseKernel); err != nil {
 				w.log.Warn("phase not recorded", "error", err)
 			}

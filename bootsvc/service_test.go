@@ -303,6 +303,9 @@ func TestInstallOverHTTP(t *testing.T) {
 
 	s.stop()
 	log := s.log.String()
+	if !strings.Contains(log, "target=i/1 server=r1-s01 method=POST path=/agent/result") {
+		t.Errorf("the log does not tell whose result came:\n%s", log)
+	}
 	for _, secret := range []string{token, home[strings.LastIndex(home, "/")+1:], "tenant's secret"} {
 		if strings.Contains(log, secret) {
 			t.Errorf("the log holds %q", secret)
