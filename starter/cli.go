@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -145,28 +146,79 @@ func (c *cli) follow(ctx context.Context, reached func(api.State) bool, ids ...s
 	return progress.Follow(ctx, out, temporal, reached, ids...)
 }
 
-// ended waits until workflows have ended, and prints how.
-func (c *cli) ended(ctx context.Context, ids ...string) error {
-	if err := c.follow(ctx, api.State.Ended, ids...); err != nil {
-		return err
+// wait follows workflows and returns their states, also where one has parked.
+func (c *cli) wait(ctx context.Context, reached func(api.State) bool, ids ...string) ([]api.State, error) {
+	followed := c.follow(ctx, reached, ids...)
+	var parked *progress.ParkedError
+	if followed != nil && !errors.As(followed, &parked) {
+		return nil, followed
 	}
 	var states []api.State
 	for _, id := range ids {
 		state, err := c.temporal.State(ctx, id)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		states = append(states, state)
 	}
-	if c.format == formatJSON {
-		if err := c.print(states, nil); err != nil {
-			return err
-		}
+	return states, followed
+}
+
+// ended waits until workflows have ended well, and prints how.
+func (c *cli) ended(ctx context.Context, ids ...string) error {
+	states, err := c.wait(ctx, api.State.Ended, ids...)
+	if states != nil && c.format == formatJSON {
+		err = errors.Join(err, c.print(states, nil))
+	}
+	if err != nil {
+		return err
 	}
 	for _, state := range states {
 		if state.Status != api.StatusDone {
-			return fmt.Errorf("%s %s: %s", state.ID, state.Status, state.Reason)
+			return failure(state)
 		}
 	}
 	return nil
+}
+
+// reach waits until one workflow is where it is wanted, and prints where it is.
+func (c *cli) reach(ctx context.Context, wanted func(api.State) bool, id string) (api.State, error) {
+	states, err := c.wait(ctx, wanted, id)
+	if states == nil {
+		return api.State{}, err
+	}
+	if c.format == formatJSON {
+		err = errors.Join(err, c.print(states[0], nil))
+	}
+	return states[0], err
+}
+
+// gone waits until a workflow has ended, as it may.
+func (c *cli) gone(ctx context.Context, id string) error {
+	_, err := c.reach(ctx, api.State.Ended, id)
+	return err
+}
+
+// returned waits until an order has ended well.
+func (c *cli) returned(ctx context.Context, id string) error {
+	state, err := c.reach(ctx, api.State.Ended, id)
+	if err == nil && state.Status != api.StatusDone {
+		err = failure(state)
+	}
+	return err
+}
+
+// settled waits until a workflow that went on has ended or, if it is an order that was not
+// on its way back, is active.
+func (c *cli) settled(ctx context.Context, id string) error {
+	state, err := c.reach(ctx, func(s api.State) bool { return s.Status == api.StatusActive || s.Ended() }, id)
+	switch {
+	case err != nil:
+		return err
+	case state.Status == api.StatusActive && c.format != formatJSON:
+		return c.say(state, "%s is active on %s: %s", api.OrderOf(id), state.Server.Name, addresses(state.Addresses))
+	case state.Status == api.StatusActive, state.Status == api.StatusDone:
+		return nil
+	}
+	return failure(state)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -76,18 +77,7 @@ ordering once. User data goes from the file into the inventory, and never throug
 			if !wait {
 				return c.say(map[string]string{"order": order.ID}, "ordered %s; watch it with: starter status %s", order.ID, order.ID)
 			}
-			active := func(s api.State) bool { return s.Status == api.StatusActive || s.Ended() }
-			if err := c.follow(ctx, active, api.InstanceID(order.ID)); err != nil {
-				return err
-			}
-			state, err := temporal.State(ctx, api.InstanceID(order.ID))
-			if err != nil {
-				return err
-			}
-			if state.Status != api.StatusActive {
-				return notActive(state)
-			}
-			return c.say(state, "%s is active on %s: %s", order.ID, state.Server.Name, addresses(state.Addresses))
+			return c.settled(ctx, api.InstanceID(order.ID))
 		},
 	}
 	flags := command.Flags()
@@ -138,9 +128,9 @@ func shortened(text string) string {
 	return text
 }
 
-// notActive says why an order ended.
-func notActive(s api.State) error {
-	err := fmt.Errorf("order %s %s: %s", api.OrderOf(s.ID), s.Status, s.Reason)
+// failure says why a workflow ended without having done its work.
+func failure(s api.State) error {
+	err := fmt.Errorf("%s %s: %s", s.ID, s.Status, s.Reason)
 	if s.ErrorType == api.ErrorRefused {
 		return fmt.Errorf("%w: %w", client.ErrRefused, err)
 	}
@@ -194,59 +184,74 @@ func (c *cli) statusCommand() *cobra.Command {
 }
 
 func (c *cli) returnCommand() *cobra.Command {
-	return c.steerCommand("return ORDER", "End the tenancy of an active order", "  starter return o-42 --wait",
-		func(command *cobra.Command, id string, _ api.Limits) (api.State, error) {
+	return c.steerCommand(steering{
+		use: "return ORDER", short: "End the tenancy of an active order", example: "  starter return o-42 --wait",
+		send: func(ctx context.Context, id string, _ api.Limits) (api.State, error) {
 			if id != api.InstanceID(api.OrderOf(id)) {
 				return api.State{}, usage("%s is no order", id)
 			}
-			return c.temporal.Return(command.Context(), api.OrderOf(id))
-		}, false)
+			return c.temporal.Return(ctx, api.OrderOf(id))
+		},
+		wait: c.returned, until: "it has ended",
+	})
 }
 
 func (c *cli) retryCommand() *cobra.Command {
-	return c.steerCommand("retry ORDER", "Run the stage again that a parked order, or workflow, failed at",
-		"  starter retry o-42\n  starter retry o-42 --limit call-home=30m\n  starter retry enroll/s1 --wait",
-		func(command *cobra.Command, id string, limits api.Limits) (api.State, error) {
-			return c.temporal.Retry(command.Context(), id, limits)
-		}, true)
+	return c.steerCommand(steering{
+		use: "retry ORDER", short: "Run the stage again that a parked order, or workflow, failed at",
+		example: "  starter retry o-42 --wait\n  starter retry o-42 --limit call-home=30m\n  starter retry enroll/s1 --wait",
+		send: func(ctx context.Context, id string, limits api.Limits) (api.State, error) {
+			return c.temporal.Retry(ctx, id, limits)
+		},
+		hasLimits: true,
+		wait:      c.settled, until: "the order is active, or the workflow has ended",
+	})
 }
 
 func (c *cli) abortCommand() *cobra.Command {
-	return c.steerCommand("abort ORDER", "Stop an order, or a workflow, and undo what it did", "  starter abort o-42 --wait",
-		func(command *cobra.Command, id string, _ api.Limits) (api.State, error) {
-			return c.temporal.Abort(command.Context(), id)
-		}, false)
+	return c.steerCommand(steering{
+		use: "abort ORDER", short: "Stop an order, or a workflow, and undo what it did", example: "  starter abort o-42 --wait",
+		send: func(ctx context.Context, id string, _ api.Limits) (api.State, error) {
+			return c.temporal.Abort(ctx, id)
+		},
+		wait: c.gone, until: "all is undone",
+	})
 }
 
-// steerCommand sends one update to a workflow.
-func (c *cli) steerCommand(use, short, example string, send func(*cobra.Command, string, api.Limits) (api.State, error), hasLimits bool) *cobra.Command {
+// steering is a command that sends one update to a workflow.
+type steering struct {
+	use, short, example string
+	send                func(context.Context, string, api.Limits) (api.State, error)
+	hasLimits           bool
+	wait                func(context.Context, string) error
+	until               string // what wait waits for
+}
+
+func (c *cli) steerCommand(s steering) *cobra.Command {
 	var (
 		wait   bool
 		limits limitFlags
 	)
 	command := &cobra.Command{
-		Use: use, Short: short, Example: example,
+		Use: s.use, Short: s.short, Example: s.example,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, given []string) error {
-			if _, err := c.workflows(command.Context()); err != nil {
+			ctx, id := command.Context(), workflowID(given[0])
+			if _, err := c.workflows(ctx); err != nil {
 				return err
 			}
-			id := workflowID(given[0])
-			state, err := send(command, id, limits.Limits)
+			state, err := s.send(ctx, id, limits.Limits)
 			if err != nil {
 				return err
 			}
-			if !wait {
-				return c.say(state, "%s: %s is under way; watch it with: starter status %s", id, command.Name(), given[0])
+			if wait {
+				return s.wait(ctx, id)
 			}
-			if command.Name() != "abort" {
-				return c.ended(command.Context(), id)
-			}
-			return c.follow(command.Context(), api.State.Ended, id) // an aborted order ends as failed
+			return c.say(state, "%s: %s is under way; watch it with: starter status %s", id, command.Name(), given[0])
 		},
 	}
-	command.Flags().BoolVar(&wait, "wait", false, "wait until it has ended")
-	if hasLimits {
+	command.Flags().BoolVar(&wait, "wait", false, "wait until "+s.until)
+	if s.hasLimits {
 		limits.add(command)
 	}
 	return command

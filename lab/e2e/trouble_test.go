@@ -115,11 +115,14 @@ func TestNeverCallsHome(t *testing.T) {
 	if _, err := world.Client.Return(ctx, c.order); !errors.Is(err, client.ErrRefused) {
 		t.Errorf("a parked order could be returned: %v", err)
 	}
-	if output, err := world.Starter(ctx, "retry", c.order, "--limit", "call-home=5m"); err != nil {
+	if output, err := world.Starter(ctx, "retry", c.order, "--limit", "call-home=5m", "--wait"); err != nil {
 		t.Fatalf("starter retry: %v\n%s", err, output)
 	}
-	state, err = world.Client.WaitActive(ctx, c.order)
+	state, err = world.Client.State(ctx, c.id())
 	must(t, err)
+	if state.Status != api.StatusActive {
+		t.Errorf("after the retry was waited for, the order is %s", state.Status)
+	}
 	c.login(ctx, t, state)
 	c.giveBack(ctx, t)
 	mustHoldNothing(ctx, t)
