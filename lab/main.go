@@ -28,6 +28,6 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(demoCommand(), prepareCommand(), upCommand(), downCommand(), statusCommand(), chassisCommand(), relayCommand(), guardCommand())
+	root.AddCommand(demoCommand(), benchCommand(), prepareCommand(), upCommand(), downCommand(), statusCommand(), chassisCommand(), relayCommand(), guardCommand())
 	return root
 }

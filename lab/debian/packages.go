@@ -30,10 +30,10 @@ func Packages() []string {
 	)
 }
 
-// Install installs the packages that are missing and says so on out. The error for a
+// Install installs what is missing of the packages, and of more, and says so on out. The error for a
 // user who is not root is ErrNotRoot and names the one command to run.
-func Install(ctx context.Context, out io.Writer) error {
-	missing, err := Missing(ctx)
+func Install(ctx context.Context, out io.Writer, more ...string) error {
+	missing, err := Missing(ctx, more...)
 	if err != nil || len(missing) == 0 {
 		return err
 	}
@@ -58,9 +58,9 @@ func Install(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// Missing lists the packages that are not installed.
-func Missing(ctx context.Context) ([]string, error) {
-	wanted := Packages()
+// Missing lists what is not installed of the packages, and of more.
+func Missing(ctx context.Context, more ...string) ([]string, error) {
+	wanted := append(Packages(), more...)
 	// dpkg-query fails when one is unknown, and still lists the others.
 	output, err := exec.CommandContext(ctx, "dpkg-query",
 		append([]string{"--show", "--showformat=${Package} ${db:Status-Status}\n"}, wanted...)...).Output()

@@ -153,7 +153,7 @@ func (s *Stack) Login(ctx context.Context, links api.Links, user string, key ssh
 
 // Banner is what the SSH server of a tenant's machine says first.
 func (s *Stack) Banner(ctx context.Context, links api.Links) (string, error) {
-	connection, err := s.rackConfig().Site().Dial(ctx, "tcp", net.JoinHostPort(links.IPv4.Server.Addr().String(), "22"))
+	connection, err := s.Site().Dial(ctx, "tcp", net.JoinHostPort(links.IPv4.Server.Addr().String(), "22"))
 	if err != nil {
 		return "", err
 	}
@@ -165,7 +165,7 @@ func (s *Stack) Banner(ctx context.Context, links api.Links) (string, error) {
 func (s *Stack) ssh(ctx context.Context, address string, config *ssh.ClientConfig, command string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	connection, err := s.rackConfig().Site().Dial(ctx, "tcp", address)
+	connection, err := s.Site().Dial(ctx, "tcp", address)
 	if err != nil {
 		return "", err
 	}

@@ -20,6 +20,7 @@ import (
 	"ferrodur/inventory"
 	"ferrodur/ipam"
 	"ferrodur/lab/machine"
+	"ferrodur/lab/netns"
 	"ferrodur/lab/postgres"
 	"ferrodur/lab/process"
 	"ferrodur/lab/rack"
@@ -124,6 +125,13 @@ func (s *Stack) Stop(ctx context.Context) error {
 
 // Dir is the state folder: of the rack, the workers' logs, PostgreSQL and Temporal.
 func (s *Stack) Dir() string { return s.config.Dir }
+
+// Site is the network namespace of the site's network, Switch that of the rack's switch.
+func (s *Stack) Site() netns.Namespace   { return s.rackConfig().Site() }
+func (s *Stack) Switch() netns.Namespace { return s.rackConfig().Switch() }
+
+// Images are what servers boot, and what is installed on them.
+func (s *Stack) Images() (images.Boot, images.Image) { return s.parts.boot, s.parts.image }
 
 func (s *Stack) say(format string, args ...any) {
 	fmt.Fprintf(s.config.Out, format+"\n", args...)

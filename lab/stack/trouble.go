@@ -36,7 +36,7 @@ func (s *Stack) drop(ctx context.Context, table, match string) error {
 			fmt.Sprintf("add chain inet %s %s { type filter hook %s priority 0 ; }", table, hook, hook),
 			fmt.Sprintf("add rule inet %s %s %s drop", table, hook, match),
 		} {
-			if output, err := s.rackConfig().Site().Run(ctx, "nft", strings.Fields(command)...); err != nil {
+			if output, err := s.Site().Run(ctx, "nft", strings.Fields(command)...); err != nil {
 				return fmt.Errorf("nft %s: %w\n%s", command, err, output)
 			}
 		}
@@ -45,7 +45,7 @@ func (s *Stack) drop(ctx context.Context, table, match string) error {
 }
 
 func (s *Stack) undrop(ctx context.Context, table string) error {
-	if output, err := s.rackConfig().Site().Run(ctx, "nft", "delete", "table", "inet", table); err != nil {
+	if output, err := s.Site().Run(ctx, "nft", "delete", "table", "inet", table); err != nil {
 		return fmt.Errorf("nft delete table %s: %w\n%s", table, err, output)
 	}
 	return nil

@@ -71,7 +71,7 @@ func (s *Stack) StartWorker(role string) error {
 	command := []string{s.program("worker"), role, "--metrics", "127.0.0.1:0"}
 	var namespace netns.Namespace
 	if slices.Contains([]string{api.RoleBoot, api.RoleSwitch, api.RoleBMC}, role) {
-		namespace = s.rackConfig().Site()
+		namespace = s.Site()
 		command = append(command, "--site", rack.SiteName)
 	}
 	if role == api.RoleBoot {
