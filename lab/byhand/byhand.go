@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"ferrodur/images"
 	"ferrodur/lab/netns"
@@ -81,7 +82,7 @@ func Install(ctx context.Context, s *stack.Stack, server string) (steps []Step, 
 
 func run(ctx context.Context, site netns.Namespace, settings map[string]string) ([]Step, error) {
 	command := exec.CommandContext(ctx, "ip", "netns", "exec", string(site), "bash", "-c", script)
-	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.Env = os.Environ()
 	for name, value := range settings {
 		command.Env = append(command.Env, name+"="+value)

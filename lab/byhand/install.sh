@@ -17,18 +17,18 @@ chmod 755 "$work"
 trap 'trap - EXIT; kill $(jobs -p) 2>/dev/null; wait; rm -rf "$work"' EXIT
 cd "$work"
 
-# The initramfs: busybox, zstd and sgdisk with their libraries, and a script as init.
-mkdir -p root/usr/bin www seed
+# The initramfs: busybox, quicker tools with their libraries, and a script as init.
+mkdir -p root/usr/bin root/usr/local/bin www seed
 cp /bin/busybox root/usr/bin/
-for tool in /usr/bin/zstd /sbin/sgdisk; do
-	cp "$tool" root/usr/bin/
+for tool in /usr/bin/{zstd,sha256sum,tee,dd} /sbin/sgdisk; do
+	cp "$tool" root/usr/local/bin/
 	ldd "$tool" | grep -o '/[^ ]*' | while read -r library; do
 		install -D "$library" "root/usr${library#/usr}"
 	done
 done
 cat >root/init <<END
 #!/usr/bin/busybox sh
-export PATH=/usr/bin
+export PATH=/usr/bin fast=/usr/local/bin # the shell would take its own tools first
 /usr/bin/busybox --install -s /usr/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -41,11 +41,11 @@ ip address add $ADDRESS/31 dev eth0
 ip route add default via $GATEWAY
 until wget -q -O /dev/null http://$HERE/agent; do sleep 0.2; done
 mkfifo /tmp/copy
-sha256sum </tmp/copy >/tmp/digest &
-wget -q -O - http://$HERE/image | tee /tmp/copy | zstd -q -d -c | dd of=/dev/vda bs=4M conv=fsync
+\$fast/sha256sum </tmp/copy >/tmp/digest &
+wget -q -O - http://$HERE/image | \$fast/tee /tmp/copy | \$fast/zstd -q -d -c | \$fast/dd of=/dev/vda bs=4M iflag=fullblock conv=sparse,fsync
 wait
 [ "\$(cut -c 1-64 /tmp/digest)" = "$SHA256" ] || poweroff -f
-sgdisk --move-second-header --new=9:-5M:0 /dev/vda
+\$fast/sgdisk --move-second-header --new=9:-5M:0 /dev/vda
 wget -q -O - http://$HERE/seed | dd of=/dev/vda9 bs=1M conv=fsync
 wget -q -O /dev/null http://$HERE/written
 until wget -q -O /dev/null http://$HERE/reboot; do sleep 0.2; done
@@ -62,7 +62,7 @@ END
 cat >seed/network-config <<END
 version: 2
 ethernets:
-  eth0: {match: {macaddress: "$MAC"}, set-name: eth0, addresses: [$ADDRESS/31], routes: [{to: 0.0.0.0/0, via: $GATEWAY}]}
+  eth0: {match: {macaddress: "$MAC"}, set-name: eth0, addresses: [$ADDRESS/31], gateway4: $GATEWAY}
 END
 echo '#cloud-config' >seed/user-data
 genisoimage -quiet -volid cidata -joliet -rock -output www/seed seed/*
