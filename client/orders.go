@@ -18,7 +18,7 @@ import (
 // Provision places an order. It returns once the order is durable; see WaitActive. An
 // order whose ID was used before is the same order: nothing is started anew.
 func (c *Client) Provision(ctx context.Context, order api.Order) error {
-	if err := validate(order); err != nil {
+	if err := Validate(order); err != nil {
 		return err
 	}
 	summary := fmt.Sprintf("%s at %s with %s", order.Plan, order.Site, order.Image)
@@ -37,8 +37,9 @@ var (
 	hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 )
 
-// validate refuses an order that cannot be meant.
-func validate(order api.Order) error {
+// Validate refuses an order that cannot be meant, as Provision does, before anything is
+// stored for it. The error is ErrRefused.
+func Validate(order api.Order) error {
 	for _, field := range []struct{ name, value string }{
 		{"an ID", order.ID}, {"a site", order.Site}, {"a plan", order.Plan}, {"an image", order.Image},
 	} {

@@ -52,7 +52,10 @@ ordering once. User data goes from the file into the inventory, and never throug
 			default:
 				return usage("--on-failure %s: write %s or %s", onFailure, api.Park, api.Undo)
 			}
-			order.Limits = limits.Limits
+			order.Limits, order.UserData = limits.Limits, userData != ""
+			if err := client.Validate(order); err != nil {
+				return err
+			}
 			temporal, err := c.workflows(ctx)
 			if err != nil {
 				return err
@@ -69,7 +72,6 @@ ordering once. User data goes from the file into the inventory, and never throug
 				if err := inventory.New(database).PutUserData(ctx, api.InstanceID(order.ID), content); err != nil {
 					return err
 				}
-				order.UserData = true
 			}
 			if err := temporal.Provision(ctx, order); err != nil {
 				return err

@@ -73,6 +73,11 @@ func TestUnreachable(t *testing.T) {
 			t.Errorf("%s: exit code %d: %s", arguments, code, stderr)
 		}
 	}
+	// An order that cannot be meant is refused before anyone is asked, or told of its user data.
+	code, _, stderr := call("provision", "--order", "o 1", "--plan", "p", "--site", "s", "--image", "i", "--user-data", "absent")
+	if code != exitRefused || !strings.Contains(stderr, `"o 1"`) {
+		t.Errorf("a bad order: exit code %d: %s", code, stderr)
+	}
 }
 
 // A rack file is applied whole or not at all; what was applied is listed.
