@@ -35,7 +35,7 @@ pools:
 plans:
   - name: c1.small
     description: a virtual server
-    threads: 1
+    threads: 2
     memory_mib: 512
     disks: 1
     disk_bytes: 1073741824
