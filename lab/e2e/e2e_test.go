@@ -29,16 +29,16 @@ import (
 var world *stack.Stack
 
 func TestMain(m *testing.M) {
-	os.Exit(run(m))
+	// Not stopped, which would look like an interrupt at the end.
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	os.Exit(run(ctx, m))
 }
 
-func run(m *testing.M) int {
+func run(ctx context.Context, m *testing.M) int {
 	if os.Geteuid() != 0 {
 		fmt.Println("skipped: the end-to-end tests need root, for the network namespaces of the virtual rack")
 		return 0
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	dir, err := os.MkdirTemp("", "ferrodur-e2e-")
 	if err != nil {
 		fmt.Println(err)
