@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -47,7 +48,7 @@ func TestPower(t *testing.T) {
 		ChassisControl: []string{filepath.Join(dir, "chassis")}, DieWithParent: true,
 	})
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, sim.Stop(t.Context())) })
+	t.Cleanup(func() { require.NoError(t, sim.Stop(context.Background())) })
 
 	p := newPlace(t, at(address))
 	p.serves(&activities.BMC{Inventory: p.inventory, BMCs: bmc.NewController(slog.New(slog.DiscardHandler), bmc.Options{Pause: time.Millisecond, Greet: 2 * time.Second})})

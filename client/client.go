@@ -23,6 +23,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/converter"
 
 	"ferrodur/workflows/api"
 )
@@ -45,6 +46,7 @@ var (
 type Client struct {
 	temporal  client.Client
 	namespace string
+	data      converter.DataConverter
 }
 
 // Dial connects as Temporal's environment configuration says: TEMPORAL_ADDRESS,
@@ -63,7 +65,11 @@ func Dial(ctx context.Context, adjust ...func(*client.Options)) (*Client, error)
 	if err != nil {
 		return nil, fmt.Errorf("reach Temporal at %s (see TEMPORAL_ADDRESS): %w", options.HostPort, err)
 	}
-	return New(temporal, options.Namespace), nil
+	c := New(temporal, options.Namespace)
+	if options.DataConverter != nil {
+		c.data = options.DataConverter
+	}
+	return c, nil
 }
 
 // New makes a Client of a connection that the caller has, and keeps.
@@ -71,7 +77,7 @@ func New(temporal client.Client, namespace string) *Client {
 	if namespace == "" {
 		namespace = client.DefaultNamespace
 	}
-	return &Client{temporal: temporal, namespace: namespace}
+	return &Client{temporal: temporal, namespace: namespace, data: converter.GetDefaultDataConverter()}
 }
 
 // Close ends the connection.

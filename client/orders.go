@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -23,10 +24,42 @@ func (c *Client) Provision(ctx context.Context, order api.Order) error {
 	}
 	summary := fmt.Sprintf("%s at %s with %s", order.Plan, order.Site, order.Image)
 	err := c.start(ctx, api.InstanceID(order.ID), api.WorkflowInstance, summary,
-		enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE, enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING, order)
+		enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, order)
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
-	if err != nil && !errors.As(err, &started) {
+	if errors.As(err, &started) {
+		err = c.samePlaced(ctx, order)
+	}
+	if err != nil {
 		return fmt.Errorf("order %s: %w", order.ID, err)
+	}
+	return nil
+}
+
+// samePlaced refuses an order whose ID was used for another one. Patience may differ, what
+// is delivered may not.
+func (c *Client) samePlaced(ctx context.Context, order api.Order) error {
+	first, err := c.temporal.GetWorkflowHistory(ctx, api.InstanceID(order.ID), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT).Next()
+	if err != nil {
+		return fmt.Errorf("read the order that has this ID: %w", err)
+	}
+	var placed api.Order
+	if err := c.data.FromPayloads(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &placed); err != nil {
+		return fmt.Errorf("read the order that has this ID: %w", err)
+	}
+	for _, field := range []struct {
+		name string
+		same bool
+	}{
+		{"site", placed.Site == order.Site},
+		{"plan", placed.Plan == order.Plan},
+		{"image", placed.Image == order.Image},
+		{"host name", placed.Hostname == order.Hostname},
+		{"SSH keys", slices.Equal(placed.SSHKeys, order.SSHKeys)},
+		{"user data", placed.UserData == order.UserData},
+	} {
+		if !field.same {
+			return fmt.Errorf("%w: the ID was used for an order with another %s: choose another ID", ErrRefused, field.name)
+		}
 	}
 	return nil
 }
