@@ -50,7 +50,7 @@ type Stage struct {
 // Run takes the tour. The Facts are as far as it came, also on an error.
 func Run(ctx context.Context, s *stack.Stack, out io.Writer) (facts Facts, err error) {
 	started := time.Now()
-	facts = Facts{Order: "tour-" + strings.ToLower(rand.Text()[:8]), UI: s.UI, Enrolment: map[string][]Stage{}}
+	facts = Facts{Order: "tour-" + strings.ToLower(rand.Text()[:8]), UI: s.UI, Enrolment: map[string][]Stage{}, Held: []string{}}
 	defer func() { facts.Seconds = time.Since(started).Seconds() }()
 	t := &tour{Stack: s, out: out, facts: &facts}
 	for _, step := range []struct {
@@ -177,9 +177,11 @@ func (t *tour) look(ctx context.Context) error {
 	if t.facts.DiskHolds, err = t.DiskHolds(t.facts.Server); err != nil {
 		return err
 	}
-	if t.facts.Held, err = t.Held(ctx); err != nil {
+	held, err := t.Held(ctx)
+	if err != nil {
 		return err
 	}
+	t.facts.Held = append(t.facts.Held, held...) // an empty list, not none, in JSON
 	id := api.InstanceID(t.facts.Order)
 	description, err := t.Client.Temporal().DescribeWorkflowExecution(ctx, id, "")
 	if err != nil {
