@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"ferrodur/client"
 	"ferrodur/inventory"
 	"ferrodur/lab/rack"
 	"ferrodur/lab/stack"
@@ -53,6 +55,9 @@ func Run(ctx context.Context, s *stack.Stack, out io.Writer) (facts Facts, err e
 	facts = Facts{Order: "tour-" + strings.ToLower(rand.Text()[:8]), UI: s.UI, Enrolment: map[string][]Stage{}, Held: []string{}}
 	defer func() { facts.Seconds = time.Since(started).Seconds() }()
 	t := &tour{Stack: s, out: out, facts: &facts}
+	if err := t.settle(ctx); err != nil {
+		return facts, fmt.Errorf("undo what an interrupted run left (or begin afresh: remove %s): %w", s.Dir(), err)
+	}
 	for _, step := range []struct {
 		says string
 		do   func(context.Context) error
@@ -78,6 +83,36 @@ type tour struct {
 	key   ssh.Signer
 }
 
+// settle ends what an interrupted run has left under way: nothing of it is lost, and its
+// servers are needed again.
+func (t *tour) settle(ctx context.Context) error {
+	var ids []string
+	for left, err := range t.Client.List(ctx, "ExecutionStatus = 'Running'") {
+		if err != nil {
+			return err
+		}
+		ids = append(ids, left.ID)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	fmt.Fprintf(t.out, "\nUndoing what an interrupted run has left: %s\n", strings.Join(ids, ", "))
+	for _, id := range ids {
+		// One of these fits, unless it is on its way back already.
+		_, err := t.Client.Abort(ctx, id)
+		if errors.Is(err, client.ErrRefused) && id == api.InstanceID(api.OrderOf(id)) {
+			_, err = t.Client.Return(ctx, api.OrderOf(id))
+		}
+		if err != nil && !errors.Is(err, client.ErrRefused) && !errors.Is(err, client.ErrNotFound) {
+			return err
+		}
+	}
+	return progress.Follow(ctx, t.out, t.Client, api.State.Ended, ids...)
+}
+
+// limits are those of servers that are emulated: quicker to notice one that was cut off.
+var limits = api.Limits{Boot: 2 * time.Minute, Stall: time.Minute}
+
 // enroll brings every server into service that is not there yet.
 func (t *tour) enroll(ctx context.Context) error {
 	servers, err := t.Inventory.Servers(ctx, inventory.ServerFilter{})
@@ -90,7 +125,7 @@ func (t *tour) enroll(ctx context.Context) error {
 			fmt.Fprintf(t.out, "%s is in service already\n", server.Name)
 			continue
 		}
-		if err := t.Client.Enroll(ctx, api.EnrollInput{Server: server.Name}); err != nil {
+		if err := t.Client.Enroll(ctx, api.EnrollInput{Server: server.Name, Limits: limits}); err != nil {
 			return err
 		}
 		ids = append(ids, api.EnrollID(server.Name))
@@ -120,7 +155,7 @@ func (t *tour) provision(ctx context.Context) error {
 		return err
 	}
 	err = t.Client.Provision(ctx, api.Order{
-		ID: t.facts.Order, Site: rack.SiteName, Plan: rack.PlanName, Image: stack.Image,
+		ID: t.facts.Order, Site: rack.SiteName, Plan: rack.PlanName, Image: stack.Image, Limits: limits,
 		SSHKeys: []string{strings.TrimSpace(string(ssh.MarshalAuthorizedKey(t.key.PublicKey())))},
 	})
 	if err != nil {
