@@ -159,6 +159,12 @@ func TestReservations(t *testing.T) {
 	_, err = run(p, api.FindServer, api.FindServerInput{Server: "s9"})
 	requireError(t, err, api.ErrorRefused, "s9")
 
+	// An enrolment of a server that is not there has nothing to give back.
+	_, err = run(p, api.TakeServer, api.TakeServerInput{Server: "s9", State: "inspecting"})
+	requireError(t, err, api.ErrorRefused, "s9")
+	_, err = run(p, api.LeaveServer, api.LeaveServerInput{Server: "s9", State: "enrolled"})
+	require.NoError(t, err)
+
 	// An enrolment takes the server, and lost answers do no harm.
 	for _, step := range []func() error{
 		func() error {

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -57,15 +58,20 @@ func (s *Store) Take(ctx context.Context, t Transition) error {
 }
 
 // Leave gives back a server that t.Workflow took, in the state t.To. When that workflow
-// does not hold the server, nothing changes. Errors are those of SetServerState.
+// does not hold the server, or there is no such server, nothing changes. Errors are those
+// of SetServerState.
 func (s *Store) Leave(ctx context.Context, t Transition) error {
-	return s.changeServer(ctx, t, func(server *Server) (bool, error) {
+	err := s.changeServer(ctx, t, func(server *Server) (bool, error) {
 		if server.Holder == "" || server.Holder != t.Workflow || server.Instance != "" {
 			return false, nil
 		}
 		server.Holder = ""
 		return true, nil
 	})
+	if missing := (NotFoundError{}); errors.As(err, &missing) {
+		return nil
+	}
+	return err
 }
 
 // Events returns the history of a server, oldest first.

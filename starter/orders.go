@@ -164,8 +164,8 @@ func (c *cli) statusCommand() *cobra.Command {
 			}
 			return c.print(snapshot, func(t table.Writer) {
 				t.AppendRow(table.Row{"workflow", snapshot.ID})
-				t.AppendRow(table.Row{"status", fmt.Sprintf("%s: %s", snapshot.Status, snapshot.Stage)})
-				if snapshot.Reason != "" {
+				t.AppendRow(table.Row{"status", snapshot.Standing()})
+				if !snapshot.Ended() && snapshot.Reason != "" {
 					t.AppendRow(table.Row{"reason", snapshot.Reason})
 				}
 				if s := snapshot.Server; s.Name != "" {

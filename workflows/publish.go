@@ -37,12 +37,12 @@ func (j *journey) publish(ctx workflow.Context) error {
 // details is what an operator sees at a glance, as Markdown.
 func details(s api.State) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s: %s\n\n", s.Status, s.Stage)
+	fmt.Fprintf(&b, "### %s\n\n", s.Standing())
 	switch {
 	case s.Status == api.StatusParked:
 		fmt.Fprintf(&b, "**Needs attention.** %s\n\nMend the cause, then send the update `%s`; or send `%s` to give up.\n\n",
 			s.Reason, api.UpdateRetry, api.UpdateAbort)
-	case s.Reason != "":
+	case s.Reason != "" && !s.Ended(): // told already
 		fmt.Fprintf(&b, "%s\n\n", s.Reason)
 	case s.Status == api.StatusActive:
 		fmt.Fprintf(&b, "The tenant has the server. Send the update `%s` to end the tenancy.\n\n", api.UpdateReturn)

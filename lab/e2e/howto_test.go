@@ -28,7 +28,7 @@ func TestHowTo(t *testing.T) {
 		"provision":  {"active", "198.51.100."},
 		"status":     {"verify", "done"},
 		"ip list":    {"instance/o-42", "/31", "/127"},
-		"return":     {"wipe", "free server (done)"},
+		"return":     {"wipe (undoing)", "  done\n"},
 		"list -o":    {"[]"},
 		"list --nee": {"[]"},
 	}

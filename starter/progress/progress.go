@@ -119,10 +119,7 @@ type view struct {
 // lines prints a line for every workflow of which there is something new to say.
 func (v *view) lines(snapshots []client.Snapshot) {
 	for _, s := range snapshots {
-		news := string(s.Stage)
-		if s.Status != api.StatusRunning {
-			news = fmt.Sprintf("%s (%s)", s.Stage, s.Status)
-		}
+		news := shorten(s.Standing())
 		for _, a := range s.Activities {
 			news += ": " + a.Name
 			if a.Progress.Phase != "" {

@@ -78,3 +78,17 @@ type StageRecord struct {
 	Outcome Outcome       `json:"outcome,omitempty"`
 	Detail  string        `json:"detail,omitempty"`
 }
+
+// Standing says in a few words where a workflow stands: its stage, or, once it has ended,
+// how.
+func (s State) Standing() string {
+	switch {
+	case s.Ended() && s.Reason != "":
+		return string(s.Status) + ": " + s.Reason
+	case s.Ended():
+		return string(s.Status)
+	case s.Status == StatusRunning:
+		return string(s.Stage)
+	}
+	return string(s.Stage) + " (" + string(s.Status) + ")"
+}
