@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -175,10 +176,19 @@ func (c *cli) statusCommand() *cobra.Command {
 					t.AppendRow(table.Row{"addresses", list})
 				}
 				for _, r := range snapshot.Stages {
-					t.AppendRow(table.Row{r.Stage, fmt.Sprintf("%-8s %6.1f s  %s", r.Outcome, r.Took.Seconds(), r.Detail)})
+					took := r.Took
+					if r.Outcome == "" {
+						took = time.Since(r.Started)
+					}
+					t.AppendRow(table.Row{r.Stage, fmt.Sprintf("%-8s %6.1f s  %s", r.Outcome, took.Seconds(), r.Detail)})
 				}
 				for _, a := range snapshot.Activities {
-					t.AppendRow(table.Row{"now", fmt.Sprintf("%s, attempt %d: %s %.0f %% %s", a.Name, a.Attempt, a.Progress.Phase, a.Progress.Percent, a.Trouble)})
+					percent := ""
+					if a.Progress.Percent > 0 {
+						percent = fmt.Sprintf("%.0f %%", a.Progress.Percent)
+					}
+					now := fmt.Sprintf("%s, attempt %d: %s %s %s", a.Name, a.Attempt, a.Progress.Phase, percent, a.Trouble)
+					t.AppendRow(table.Row{"now", strings.Join(strings.Fields(now), " ")})
 				}
 			})
 		},
