@@ -141,7 +141,7 @@ func TestAddresses(t *testing.T) {
 	require.Regexp(t, `msg="activity done" .*ActivityType=AllocateAddresses .*owner=instance/o-1 seconds=0\.`, p.log.String())
 
 	_, err = run(p, api.AllocateAddresses, api.AllocateInput{Owner: "instance/o-2", Site: "ewr1", Role: api.TenantPool})
-	requireError(t, err, api.ErrorRefused, "have no free link")
+	requireError(t, err, api.ErrorRefused, "have no free /31")
 	for range 2 {
 		_, err = run(p, api.ReleaseAddresses, api.ReleaseInput{Owner: "instance/o-1"})
 		require.NoError(t, err)

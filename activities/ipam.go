@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/worker"
 
 	"ferrodur/ipam"
@@ -22,7 +23,9 @@ func (i *IPAM) Register(r worker.ActivityRegistry) {
 
 // Allocate gives an owner a link of each family; asked again, the same ones.
 func (i *IPAM) Allocate(ctx context.Context, in api.AllocateInput) (api.Links, error) {
-	links, err := i.Addresses.AllocateLinks(ctx, ipam.Request{Owner: in.Owner, Site: in.Site, Role: ipam.Role(in.Role)})
+	links, err := i.Addresses.AllocateLinks(ctx, ipam.Request{
+		Owner: in.Owner, Site: in.Site, Role: ipam.Role(in.Role), By: by(ctx),
+	})
 	if err != nil {
 		return api.Links{}, fail(err)
 	}
@@ -31,7 +34,12 @@ func (i *IPAM) Allocate(ctx context.Context, in api.AllocateInput) (api.Links, e
 
 // Release sends what an owner holds into quarantine.
 func (i *IPAM) Release(ctx context.Context, in api.ReleaseInput) (api.None, error) {
-	return api.None{}, fail(i.Addresses.Release(ctx, in.Owner))
+	return api.None{}, fail(i.Addresses.Release(ctx, in.Owner, by(ctx)))
+}
+
+// by is what the history of addresses keeps of who asked.
+func by(ctx context.Context) ipam.By {
+	return ipam.By{Actor: "ferrodur", Workflow: activity.GetInfo(ctx).WorkflowExecution.ID}
 }
 
 func link(l ipam.Link) api.Link {

@@ -1,204 +1,473 @@
 package ipam
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// AllocateLinks gives an owner one link of each family that the site has pools of the
-// role for: all of them, or none. An owner who holds links of that site and role gets the
-// same ones again.
+// Allocate gives an owner what he wants: all of it, or nothing. The answers are in the
+// order of the wants; that of a want left out (IfPooled) is the zero Allocation. Asked
+// again, the answer is the same.
 //
-// Errors: ErrNoPool, *ExhaustedError, *InvalidError.
-func (s *Store) AllocateLinks(ctx context.Context, r Request) (Links, error) {
-	if r.Owner == "" {
-		return Links{}, &InvalidError{What: "request", Reason: "it names no owner"}
+// Errors: ErrNoPool, *ExhaustedError, *TakenError, *InvalidError.
+func (s *Store) Allocate(ctx context.Context, r Request) ([]Allocation, error) {
+	r, err := r.normal()
+	if err != nil {
+		return nil, err
 	}
-	var links Links
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if err := lockOwner(ctx, tx, r.Owner); err != nil {
+	answer, err := s.desks.allocate(s, poolUse{r.Domain, r.Site, r.Role}).ask(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("allocate for %s: %w", r.Owner, err)
+	}
+	return answer, nil
+}
+
+// AllocateLinks gives an owner one link of each family that the site has pools of the
+// role for, as Allocate does. The request's wants are filled in.
+func (s *Store) AllocateLinks(ctx context.Context, r Request) (Links, error) {
+	r.Wants = []Want{
+		{Name: string(r.Role), Family: IPv4, IfPooled: true},
+		{Name: string(r.Role), Family: IPv6, IfPooled: true},
+	}
+	answer, err := s.Allocate(ctx, r)
+	if err != nil {
+		return Links{}, err
+	}
+	return Links{IPv4: answer[0].Link, IPv6: answer[1].Link}, nil
+}
+
+// poolUse is what pools are chosen by, and what is locked together.
+type poolUse struct {
+	domain, site string
+	role         Role
+}
+
+// poolRow is a pool as an allocation needs it.
+type poolRow struct {
+	id           int64
+	name         string
+	prefix       netip.Prefix
+	plan, tenant string
+	free         *freeSpace
+}
+
+// serves says whether a pool is for a request and a family.
+func (p poolRow) serves(r Request, family Family) bool {
+	return familyOf(p.prefix.Addr()) == family && (p.plan == "" || p.plan == r.Plan) && (p.tenant == "" || p.tenant == r.Tenant)
+}
+
+// allocation is one transaction that serves a batch of requests for one use.
+type allocation struct {
+	conn   *pgx.Conn
+	domain int32
+	use    poolUse
+	alone  bool
+	calls  []*call[Request, []Allocation]
+	pools  []poolRow
+	held   map[key]Allocation
+	due    map[int64][]netip.Prefix // what has rested, by pool
+	fresh  []Allocation             // given in this transaction
+	by     []By                     // on whose behalf, beside fresh
+}
+
+// key finds an allocation again.
+type key struct {
+	owner, name string
+	family      Family
+}
+
+// inDomain has a statement work on the partition of one routing domain, which has indexes
+// of its own, and spares the planner the choice.
+func inDomain(domain int32, statement string) string {
+	return strings.ReplaceAll(statement, "ipam.allocations", fmt.Sprintf("ipam.allocations_%d", domain))
+}
+
+// allocateBatch serves the calls in one transaction, and two round trips where nothing has
+// to be made free: one reads, the other writes. Where too little was free beside what
+// others had locked at that moment, it does so again with nobody beside it.
+func (s *Store) allocateBatch(ctx context.Context, use poolUse, calls []*call[Request, []Allocation]) error {
+	domain, err := s.domains.id(ctx, s.pool, use.domain)
+	if err != nil {
+		return err
+	}
+	return s.pool.AcquireFunc(ctx, func(connection *pgxpool.Conn) error {
+		for _, alone := range []bool{false, true} {
+			a := &allocation{
+				conn: connection.Conn(), domain: domain, use: use, alone: alone,
+				calls: calls, held: map[key]Allocation{}, due: map[int64][]netip.Prefix{},
+			}
+			err := a.run(ctx)
+			if err == nil {
+				return nil
+			}
+			// A connection that cannot even do this is closed, which rolls back too.
+			if _, undone := a.conn.Exec(context.WithoutCancel(ctx), "rollback"); undone != nil || !errors.Is(err, errCrowded) {
+				return errors.Join(err, undone)
+			}
+		}
+		return errCrowded
+	})
+}
+
+// errCrowded says that others may have locked what was not found free.
+var errCrowded = errors.New("other allocations are in the way")
+
+func (a *allocation) run(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{a.read, a.wake, a.serveAll, a.write} {
+		if err := step(ctx); err != nil {
 			return err
 		}
-		pools, err := poolsOf(ctx, tx, r)
-		if err != nil {
-			return err
-		}
-		if links.IPv4, err = allocateLink(ctx, tx, r, "IPv4", pools.ipv4); err != nil {
-			return err
-		}
-		links.IPv6, err = allocateLink(ctx, tx, r, "IPv6", pools.ipv6)
+	}
+	return nil
+}
+
+// read brings what the batch can need of the pools. Allocations share the pools' lock, and
+// lock the blocks that they take from; PutPools has it for itself.
+func (a *allocation) read(ctx context.Context) error {
+	var batch pgx.Batch
+	batch.Queue("begin")
+	batch.Queue("set local enable_seqscan = off") // plans that were made while tables were small
+	a.use.lock(&batch, !a.alone)
+	batch.Queue(`SELECT id, name, prefix, plan, tenant FROM ipam.prefixes
+		WHERE domain = $1 AND site = $2 AND role = $3 AND kind = 'pool' ORDER BY name`,
+		a.domain, a.use.site, a.use.role).Query(func(rows pgx.Rows) (err error) {
+		a.pools, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (p poolRow, err error) {
+			err = row.Scan(&p.id, &p.name, &p.prefix, &p.plan, &p.tenant)
+			p.free = newFreeSpace(p.id, p.prefix)
+			return p, err
+		})
 		return err
 	})
-	if err != nil {
-		return Links{}, fmt.Errorf("allocate for %s: %w", r.Owner, err)
-	}
-	return links, nil
+	a.queueHeld(&batch)
+	a.queueDue(&batch)
+	a.queueFree(&batch)
+	return a.conn.SendBatch(ctx, &batch).Close()
 }
 
-// lockOwner has the calls for one owner take turns until tx ends.
-func lockOwner(ctx context.Context, tx pgx.Tx, owner string) error {
-	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('ipam ' || $1, 0))`, owner)
-	return err
+// lock queues the lock of all pools of a use, until the transaction ends.
+func (u poolUse) lock(batch *pgx.Batch, shared bool) {
+	function := "pg_advisory_xact_lock"
+	if shared {
+		function += "_shared"
+	}
+	batch.Queue("SELECT "+function+"(hashtextextended($1, 0))", u.key())
 }
 
-type families struct{ ipv4, ipv6 []string }
+func (u poolUse) key() string { return fmt.Sprintf("ipam %q %q %q", u.domain, u.site, u.role) }
 
-// poolsOf names the pools that a request can be served from, in the order of their names,
-// and locks them in that order, as PutPools does: allocations take turns, so that two of
-// them do not want the same gap, and nobody waits in a circle.
-func poolsOf(ctx context.Context, tx pgx.Tx, r Request) (families, error) {
-	rows, err := tx.Query(ctx, `SELECT name, family(prefix) FROM ipam.pools
-		WHERE site = $1 AND role = $2 ORDER BY name FOR UPDATE`, r.Site, r.Role)
-	if err != nil {
-		return families{}, err
+// queueHeld brings what the batch's owners hold. A release under way is waited for.
+func (a *allocation) queueHeld(batch *pgx.Batch) {
+	owners := make([]string, len(a.calls))
+	for i, c := range a.calls {
+		owners[i] = c.in.Owner
 	}
-	var (
-		pools  families
-		name   string
-		family int
-	)
-	_, err = pgx.ForEachRow(rows, []any{&name, &family}, func() error {
-		if family == 4 {
-			pools.ipv4 = append(pools.ipv4, name)
-		} else {
-			pools.ipv6 = append(pools.ipv6, name)
+	batch.Queue(inDomain(a.domain, allocationColumns)+` WHERE a.owner = ANY($1) AND a.released_at IS NULL
+		ORDER BY a.owner FOR UPDATE OF a`, owners).Query(func(rows pgx.Rows) error {
+		held, err := pgx.CollectRows(rows, scanAllocation)
+		for _, h := range held {
+			a.held[h.key()] = h
 		}
-		return nil
+		return err
 	})
-	if err == nil && len(pools.ipv4)+len(pools.ipv6) == 0 {
-		err = fmt.Errorf("%s at %s: %w", r.Role, r.Site, ErrNoPool)
-	}
-	return pools, err
 }
 
-// allocateLink takes the lowest free link of the first pool that has one.
-func allocateLink(ctx context.Context, tx pgx.Tx, r Request, family string, pools []string) (Link, error) {
-	if len(pools) == 0 {
-		return Link{}, nil
+// poolsOf are the pools of a use, for statements that are sent before the answer about the
+// pools is there.
+const poolsOf = `SELECT id FROM ipam.prefixes WHERE domain = $1 AND site = $2 AND role = $3 AND kind = 'pool'`
+
+// wakeAtLeast is how many blocks an allocation makes free beyond those that it takes, so
+// that none stays behind for good; few, so that thousands of rests that end together do
+// not hold up the orders behind this one.
+const wakeAtLeast = 16
+
+// queueDue takes away what has rested. One transaction at a time does so for a pool: two
+// halves that are made free at once would not find each other.
+func (a *allocation) queueDue(batch *pgx.Batch) {
+	batch.Queue(inDomain(a.domain, `DELETE FROM ipam.allocations WHERE prefix = ANY(ARRAY(
+		SELECT due.prefix FROM (`+poolsOf+` AND pg_try_advisory_xact_lock(id)) p CROSS JOIN LATERAL (
+			SELECT prefix FROM ipam.allocations
+			WHERE pool = p.id AND released_at IS NOT NULL AND rests_until <= clock_timestamp()
+			ORDER BY rests_until LIMIT $4) due)) RETURNING pool, prefix`),
+		a.domain, a.use.site, a.use.role, wakeAtLeast+len(a.calls)).Query(func(rows pgx.Rows) error {
+		var (
+			pool   int64
+			prefix netip.Prefix
+		)
+		_, err := pgx.ForEachRow(rows, []any{&pool, &prefix}, func() error {
+			a.due[pool] = append(a.due[pool], prefix)
+			return nil
+		})
+		return err
+	})
+}
+
+// queueFree brings the free blocks that the batch can need.
+func (a *allocation) queueFree(batch *pgx.Batch) {
+	type size struct {
+		family Family
+		bits   int
 	}
-	held, err := heldLink(ctx, tx, r.Owner, pools)
-	if err != nil || held.Prefix.IsValid() {
-		return held, err
-	}
-	for _, pool := range pools {
-		link, err := allocateFrom(ctx, tx, pool, r.Owner)
-		if err != nil || link.Prefix.IsValid() {
-			return link, err
+	wanted := map[size]bool{}
+	var chosen []netip.Prefix
+	total := 0
+	for _, c := range a.calls {
+		for _, want := range c.in.Wants {
+			total++
+			if want.Chosen.IsValid() {
+				chosen = append(chosen, supernets(want.Chosen, 0)...)
+			} else {
+				wanted[size{want.Family, want.Bits}] = true
+			}
 		}
 	}
-	exhausted := &ExhaustedError{Site: r.Site, Role: r.Role, Family: family}
+	add := func(rows pgx.Rows) error {
+		var (
+			pool   int64
+			prefix netip.Prefix
+		)
+		_, err := pgx.ForEachRow(rows, []any{&pool, &prefix}, func() error {
+			for _, p := range a.pools {
+				if p.id == pool {
+					p.free.blocks[prefix] = true
+				}
+			}
+			return nil
+		})
+		return err
+	}
+	if len(chosen) > 0 {
+		batch.Queue(`SELECT pool, prefix FROM ipam.free WHERE pool IN (`+poolsOf+`) AND prefix = ANY($4) FOR UPDATE SKIP LOCKED`,
+			a.domain, a.use.site, a.use.role, chosen).Query(add)
+	}
+	// A take of one size may use what was brought for another: each size brings enough for all.
+	for size := range wanted {
+		batch.Queue(`SELECT p.id, f FROM (`+poolsOf+` AND family(prefix) = $4) p CROSS JOIN LATERAL ipam.lock_free(p.id, $5, $6) f`,
+			a.domain, a.use.site, a.use.role, size.family, size.bits, total).Query(add)
+	}
+}
+
+// wake makes free what has rested.
+func (a *allocation) wake(ctx context.Context) error {
+	for _, pool := range a.pools {
+		if err := pool.free.give(ctx, a.conn, a.due[pool.id]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *allocation) serveAll(ctx context.Context) error {
+	for _, c := range a.calls {
+		c.out, c.err = a.serve(ctx, c.in)
+		if _, own := c.err.(refusal); c.err != nil && !own {
+			return c.err
+		}
+	}
+	return nil
+}
+
+// refusal is an error that is one request's own.
+type refusal interface{ refusal() }
+
+// serve answers one request out of what is loaded.
+func (a *allocation) serve(ctx context.Context, r Request) ([]Allocation, error) {
+	before := len(a.fresh)
+	answer := make([]Allocation, len(r.Wants))
+	var given []key
+	for i, want := range r.Wants {
+		k := key{r.Owner, want.Name, want.Family}
+		if held, has := a.held[k]; has {
+			if err := held.fits(want); err != nil {
+				return a.refuse(before, given, err)
+			}
+			answer[i] = held
+			continue
+		}
+		allocated, err := a.take(ctx, r, want)
+		if err != nil {
+			return a.refuse(before, given, err)
+		}
+		if answer[i] = allocated; !allocated.Prefix.IsValid() {
+			continue
+		}
+		a.held[k] = allocated
+		given = append(given, k)
+		a.fresh = append(a.fresh, allocated)
+		a.by = append(a.by, r.By)
+	}
+	if !slices.ContainsFunc(answer, func(a Allocation) bool { return a.Prefix.IsValid() }) {
+		return a.refuse(before, given, &NoPoolError{Domain: r.Domain, Site: r.Site, Role: r.Role})
+	}
+	for _, pool := range a.pools {
+		pool.free.settle()
+	}
+	return answer, nil
+}
+
+// refuse takes back what a request was given before it was found that not all can be.
+func (a *allocation) refuse(before int, given []key, err error) ([]Allocation, error) {
+	for _, pool := range a.pools {
+		pool.free.revert()
+	}
+	for _, k := range given {
+		delete(a.held, k)
+	}
+	a.fresh, a.by = a.fresh[:before], a.by[:before]
+	return nil, err
+}
+
+func (a *allocation) take(ctx context.Context, r Request, want Want) (Allocation, error) {
+	var ids []int64
+	pooled := false
+	for _, pool := range a.pools {
+		if !pool.serves(r, want.Family) {
+			continue
+		}
+		pooled = true
+		ids = append(ids, pool.id)
+		block, free := want.Chosen, false
+		if want.Chosen.IsValid() {
+			free = covers(pool.prefix, want.Chosen) && pool.free.takeChosen(want.Chosen)
+		} else {
+			block, free = pool.free.take(want.Bits)
+		}
+		if free {
+			return Allocation{
+				Link: Link{Pool: pool.name, Prefix: block}, Domain: r.Domain, Kind: want.Kind,
+				Owner: r.Owner, Name: want.Name, Tenant: r.Tenant, Reason: want.Reason,
+			}, nil
+		}
+	}
+	switch {
+	case !pooled && want.IfPooled:
+		return Allocation{}, nil
+	case !pooled:
+		return Allocation{}, &NoPoolError{Domain: r.Domain, Site: r.Site, Role: r.Role, Family: want.Family}
+	case !a.alone:
+		return Allocation{}, errCrowded
+	case want.Chosen.IsValid():
+		return Allocation{}, a.taken(ctx, want.Chosen)
+	}
+	return Allocation{}, a.exhausted(ctx, r, want, ids)
+}
+
+func (a *allocation) exhausted(ctx context.Context, r Request, want Want, pools []int64) error {
+	exhausted := &ExhaustedError{Site: r.Site, Role: r.Role, Family: want.Family, Bits: want.Bits}
 	var next *time.Time
-	err = tx.QueryRow(ctx, `SELECT min(rests_until) FROM ipam.allocations
-		WHERE pool = ANY($1) AND released_at IS NOT NULL`, pools).Scan(&next)
+	err := a.conn.QueryRow(ctx, inDomain(a.domain, `SELECT min(rests_until) FROM ipam.allocations
+		WHERE pool = ANY($1) AND released_at IS NOT NULL`), pools).Scan(&next)
 	if err != nil {
-		return Link{}, err
+		return err
 	}
 	if next != nil {
 		exhausted.NextFree = *next
 	}
-	return Link{}, exhausted
+	return exhausted
 }
 
-func heldLink(ctx context.Context, tx pgx.Tx, owner string, pools []string) (Link, error) {
-	var link Link
-	err := tx.QueryRow(ctx, `SELECT pool, prefix FROM ipam.allocations
-		WHERE owner = $1 AND pool = ANY($2) AND released_at IS NULL`, owner, pools).Scan(&link.Pool, &link.Prefix)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Link{}, nil
-	}
-	return link, err
-}
-
-// allocateFrom takes the lowest free link of a pool; the zero Link if there is none. The
-// pool is locked.
-func allocateFrom(ctx context.Context, tx pgx.Tx, pool, owner string) (Link, error) {
-	if err := wake(ctx, tx, pool); err != nil {
-		return Link{}, err
-	}
-	var first, last netip.Addr
-	err := tx.QueryRow(ctx, `SELECT first, last FROM ipam.gaps WHERE pool = $1 ORDER BY first LIMIT 1`, pool).Scan(&first, &last)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Link{}, nil
-	}
-	if err != nil {
-		return Link{}, err
-	}
-	link := Link{Pool: pool, Prefix: netip.PrefixFrom(first, linkBits(first))}
-	if end := first.Next(); end == last {
-		_, err = tx.Exec(ctx, `DELETE FROM ipam.gaps WHERE pool = $1 AND first = $2`, pool, first)
-	} else {
-		_, err = tx.Exec(ctx, `UPDATE ipam.gaps SET first = $3 WHERE pool = $1 AND first = $2`, pool, first, end.Next())
-	}
-	if err != nil {
-		return Link{}, err
-	}
-	_, err = tx.Exec(ctx, `INSERT INTO ipam.allocations (pool, owner, prefix) VALUES ($1, $2, $3)`, pool, owner, link.Prefix)
-	return link, err
-}
-
-// wakeAtOnce bounds the links that one allocation makes free. More than the one it takes,
-// so that none stays behind for good; few, so that thousands of rests that end together do
-// not hold up the orders behind this one.
-const wakeAtOnce = 16
-
-// wake makes links of a pool free whose rest is over, those first that ended first. The
-// pool is locked.
-func wake(ctx context.Context, tx pgx.Tx, pool string) error {
-	rows, err := tx.Query(ctx, `DELETE FROM ipam.allocations WHERE id IN (
-		SELECT id FROM ipam.allocations
-		WHERE pool = $1 AND released_at IS NOT NULL AND rests_until <= clock_timestamp()
-		ORDER BY rests_until LIMIT $2) RETURNING prefix`, pool, wakeAtOnce)
+// taken says who has a chosen prefix, or a part of it.
+func (a *allocation) taken(ctx context.Context, chosen netip.Prefix) error {
+	rows, err := a.conn.Query(ctx, inDomain(a.domain, allocationColumns)+` WHERE a.prefix && $1::cidr ORDER BY a.prefix LIMIT 1`, chosen)
 	if err != nil {
 		return err
 	}
-	woken, err := pgx.CollectRows(rows, pgx.RowTo[netip.Prefix])
+	found, err := pgx.CollectRows(rows, scanAllocation)
 	if err != nil {
 		return err
 	}
-	for _, link := range woken {
-		if err := freeRange(ctx, tx, pool, link.Addr(), link.Addr().Next()); err != nil {
-			return err
+	taken := &TakenError{Prefix: chosen}
+	if len(found) > 0 { // in this transaction, or before it
+		taken.By = found[0]
+	}
+	return taken
+}
+
+// write writes what the batch was given, and commits.
+func (a *allocation) write(ctx context.Context) error {
+	var batch pgx.Batch
+	ids := map[string]int64{}
+	for _, pool := range a.pools {
+		pool.free.store(&batch)
+		ids[pool.name] = pool.id
+	}
+	if n := len(a.fresh); n > 0 {
+		pools, prefixes := make([]int64, n), make([]netip.Prefix, n)
+		kinds, owners, names, tenants := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+		actors, workflows, reasons := make([]string, n), make([]string, n), make([]string, n)
+		for i, f := range a.fresh {
+			pools[i], prefixes[i], kinds[i] = ids[f.Pool], f.Prefix, string(f.Kind)
+			owners[i], names[i], tenants[i] = f.Owner, f.Name, f.Tenant
+			actors[i], workflows[i], reasons[i] = a.by[i].Actor, a.by[i].Workflow, f.Reason
 		}
+		batch.Queue(inDomain(a.domain, `INSERT INTO ipam.allocations (domain, pool, prefix, kind, owner, name, tenant, reason)
+			SELECT $1, * FROM unnest($2::bigint[], $3::cidr[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])`),
+			a.domain, pools, prefixes, kinds, owners, names, tenants, reasons)
+		batch.Queue(`INSERT INTO ipam.history (domain, prefix, action, owner, actor, workflow, after)
+			SELECT $1, prefix, 'allocate', owner, actor, workflow, jsonb_build_object('kind', kind, 'owner', owner, 'name', name, 'tenant', tenant)
+			FROM unnest($2::cidr[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+			  AS t (prefix, kind, owner, name, tenant, actor, workflow)`,
+			a.domain, prefixes, kinds, owners, names, tenants, actors, workflows)
 	}
-	return nil
+	batch.Queue("commit")
+	return a.conn.SendBatch(ctx, &batch).Close()
 }
 
-// freeRange adds a range to the gaps, as one with the gaps before and after it.
-func freeRange(ctx context.Context, tx pgx.Tx, pool string, first, last netip.Addr) error {
-	err := tx.QueryRow(ctx, `DELETE FROM ipam.gaps WHERE pool = $1 AND last = $2 RETURNING first`, pool, first.Prev()).Scan(&first)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return err
+// normal fills in what is left out, and refuses what cannot be meant.
+func (r Request) normal() (Request, error) {
+	invalid := func(format string, args ...any) (Request, error) {
+		return r, &InvalidError{What: "request", Reason: fmt.Sprintf(format, args...)}
 	}
-	err = tx.QueryRow(ctx, `DELETE FROM ipam.gaps WHERE pool = $1 AND first = $2 RETURNING last`, pool, last.Next()).Scan(&last)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return err
+	if err := checkOwner(r.Owner); err != nil {
+		return r, err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO ipam.gaps (pool, first, last) VALUES ($1, $2, $3)`, pool, first, last)
-	return err
-}
-
-// Release sends all that an owner holds into quarantine. Releasing again, or for an owner
-// who holds nothing, changes nothing.
-func (s *Store) Release(ctx context.Context, owner string) error {
-	if owner == "" {
-		return &InvalidError{What: "release", Reason: "it names no owner"}
+	if len(r.Wants) == 0 {
+		return invalid("%s wants nothing", r.Owner)
 	}
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if err := lockOwner(ctx, tx, owner); err != nil {
-			return err
+	r.Domain = cmp.Or(r.Domain, DefaultDomain)
+	wants := make([]Want, len(r.Wants))
+	seen := map[key]bool{}
+	for i, want := range r.Wants {
+		want.Kind = cmp.Or(want.Kind, KindLink)
+		if chosen := want.Chosen; chosen.IsValid() {
+			switch {
+			case chosen.Addr().Is4In6():
+				return invalid("%s is an IPv4 address in IPv6 form: write it as IPv4", chosen)
+			case chosen.Masked() != chosen:
+				return invalid("%s has bits set behind its length: write %s", chosen, chosen.Masked())
+			case want.Family != 0 && want.Family != familyOf(chosen.Addr()):
+				return invalid("%s is not %s", chosen, want.Family)
+			}
+			want.Family, want.Bits = familyOf(chosen.Addr()), chosen.Bits()
 		}
-		_, err := tx.Exec(ctx, `UPDATE ipam.allocations a
-			SET released_at = clock_timestamp(), rests_until = clock_timestamp() + p.quarantine
-			FROM ipam.pools p WHERE p.name = a.pool AND a.owner = $1 AND a.released_at IS NULL`, owner)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("release for %s: %w", owner, err)
+		if want.Family != IPv4 && want.Family != IPv6 {
+			return invalid("family %d is neither 4 nor 6", want.Family)
+		}
+		switch full := want.Family.bits(); {
+		case want.Bits == 0 && want.Kind == KindLink:
+			want.Bits = full - 1
+		case want.Bits == 0 && want.Kind == KindAddress:
+			want.Bits = full
+		case want.Bits <= 0:
+			return invalid("a %s needs a prefix length", want.Kind)
+		case want.Bits > full, want.Kind == KindAddress && want.Bits != full, want.Kind == KindLink && (want.Bits >= full || want.Bits < full-2):
+			return invalid("/%d is no length of an %s %s", want.Bits, want.Family, want.Kind)
+		}
+		k := key{r.Owner, want.Name, want.Family}
+		if seen[k] {
+			return invalid("two wants of %s have the name %q and the family %s", r.Owner, want.Name, want.Family)
+		}
+		seen[k] = true
+		wants[i] = want
 	}
-	return nil
+	r.Wants = wants
+	return r, nil
 }

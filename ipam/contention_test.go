@@ -84,7 +84,7 @@ func TestRestedPoolMoves(t *testing.T) {
 		}
 	}
 	for n := range 40 {
-		if err := store.Release(ctx, fmt.Sprint("old ", n)); err != nil {
+		if err := store.Release(ctx, fmt.Sprint("old ", n), ipam.By{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -114,7 +114,7 @@ func TestCancelledCallsLeakNothing(t *testing.T) {
 		if err := order(t.Context(), "o0"); err != nil {
 			t.Fatal(err)
 		}
-		if err := store.Release(t.Context(), "o0"); err != nil {
+		if err := store.Release(t.Context(), "o0", ipam.By{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -127,7 +127,7 @@ func TestCancelledCallsLeakNothing(t *testing.T) {
 		}
 		do := []func(context.Context, string) error{order}
 		if n%2 == 1 { // the others' halves, if there are any, stay to be seen
-			do = append(do, store.Release)
+			do = append(do, func(ctx context.Context, owner string) error { return store.Release(ctx, owner, ipam.By{}) })
 		}
 		for _, do := range do {
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)
@@ -164,8 +164,9 @@ func TestCancelledCallsLeakNothing(t *testing.T) {
 		t.Errorf("%d owners hold half of what they asked for, and %d locks are left", half, locks)
 	}
 	var free, used int
-	if err := database.QueryRow(t.Context(), `SELECT (SELECT sum((last - first + 1) / 2) FROM ipam.gaps WHERE pool = 'a'),
-		(SELECT count(*) FROM ipam.allocations WHERE pool = 'a')`).Scan(&free, &used); err != nil {
+	if err := database.QueryRow(t.Context(), `SELECT
+		(SELECT sum(2 ^ (31 - bits)) FROM ipam.free WHERE family(prefix) = 4),
+		(SELECT count(*) FROM ipam.allocations WHERE family(prefix) = 4)`).Scan(&free, &used); err != nil {
 		t.Fatal(err)
 	}
 	if free+used != 256 {

@@ -7,25 +7,70 @@ import (
 	"time"
 )
 
-// ErrNoPool is returned, wrapped, when a site has no pool of a role.
+// ErrNoPool is what every *NoPoolError is.
 var ErrNoPool = errors.New("no pool: declare one with starter apply")
 
-// ExhaustedError says that every link of a site's pools is held or rests. NextFree is
+// ErrNotHeld says that nobody, or not the one named, holds an address.
+var ErrNotHeld = errors.New("not held")
+
+// NoPoolError says that a site has no pool of a role, for whoever asked.
+type NoPoolError struct {
+	Domain, Site string
+	Role         Role
+	Family       Family // 0: of either
+}
+
+func (e *NoPoolError) Error() string {
+	what := string(e.Role)
+	if e.Family != 0 {
+		what = fmt.Sprintf("%s %s", e.Family, e.Role)
+	}
+	return fmt.Sprintf("%s at %s: %s", what, e.Site, ErrNoPool)
+}
+
+func (e *NoPoolError) Unwrap() error { return ErrNoPool }
+func (e *NoPoolError) refusal()      {}
+
+// ExhaustedError says that a site's pools have no free block of a length. NextFree is
 // when the next resting one is free; zero if none rests.
 type ExhaustedError struct {
 	Site     string
 	Role     Role
-	Family   string // "IPv4" or "IPv6"
+	Family   Family
+	Bits     int
 	NextFree time.Time
 }
 
 func (e *ExhaustedError) Error() string {
-	text := fmt.Sprintf("the %s pools of role %s at %s have no free link", e.Family, e.Role, e.Site)
+	text := fmt.Sprintf("the %s pools of role %s at %s have no free /%d", e.Family, e.Role, e.Site, e.Bits)
 	if e.NextFree.IsZero() {
 		return text + ": add a pool, or return instances"
 	}
 	return text + fmt.Sprintf(": the next one rests until %s", e.NextFree.UTC().Format(time.RFC3339))
 }
+
+func (e *ExhaustedError) refusal() {}
+
+// TakenError says that a chosen prefix, or a part of it, is not free. By is the allocation
+// in its way; its zero value where the prefix is in no pool for the caller.
+type TakenError struct {
+	Prefix netip.Prefix
+	By     Allocation
+}
+
+func (e *TakenError) Error() string {
+	switch {
+	case e.By.Owner == "":
+		return fmt.Sprintf("%s is not free, or in no pool for this request", e.Prefix)
+	case e.By.Kind == KindReserved:
+		return fmt.Sprintf("%s is reserved (%s): %s", e.Prefix, e.By.Prefix, e.By.Reason)
+	case !e.By.RestsUntil.IsZero():
+		return fmt.Sprintf("%s rests until %s", e.Prefix, e.By.RestsUntil.UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("%s is held by %s (%s)", e.Prefix, e.By.Owner, e.By.Prefix)
+}
+
+func (e *TakenError) refusal() {}
 
 // OverlapError says that two pools share addresses.
 type OverlapError struct {
@@ -40,15 +85,15 @@ func (e *OverlapError) Error() string {
 	return fmt.Sprintf("pool %s: %s overlaps pool %s", e.Pool, e.Prefix, e.Other)
 }
 
-// InUseError says that a pool cannot be changed while links of it are held or rest.
+// InUseError says that a pool cannot be changed while something of it is held or rests.
 type InUseError struct {
-	Pool  string
-	Links int64
-	What  string // "prefix", "site" or "role"
+	Pool string
+	Held int64
+	What string // "prefix", "site" or "role"
 }
 
 func (e *InUseError) Error() string {
-	return fmt.Sprintf("pool %s: its %s cannot change while %d of its links are held or rest", e.Pool, e.What, e.Links)
+	return fmt.Sprintf("pool %s: its %s cannot change while %d of its allocations are held or rest", e.Pool, e.What, e.Held)
 }
 
 // InvalidError says what is wrong with a pool or a request.
@@ -57,6 +102,7 @@ type InvalidError struct {
 }
 
 func (e *InvalidError) Error() string { return e.What + ": " + e.Reason }
+func (e *InvalidError) refusal()      {}
 
 // SchemaError says that the database was migrated by a newer program.
 type SchemaError struct {

@@ -1,11 +1,12 @@
-// Package ipam keeps addresses on PostgreSQL: pools of prefixes, and the links allocated
-// from them. A double allocation is impossible by a constraint of the schema; what is
-// asked again by the same owner is answered with what he holds. It knows nothing of who
-// its owners are.
+// Package ipam keeps addresses on PostgreSQL: routing domains, a tree of prefixes in each,
+// and what is allocated out of those prefixes that are pools. A double allocation is
+// impossible by a constraint of the schema; what is asked again by the same owner is
+// answered with what he holds. It knows nothing of who its owners are.
 //
-// Allocation is first-fit: the lowest free link of the first pool, in the order of the
-// pools' names, that has one. A released link rests for the pool's quarantine before it
-// is handed out again.
+// Free space is kept as aligned blocks. An allocation takes the smallest block that fits,
+// of those the lowest, from the first pool in the order of names that has one. What is
+// released rests for the pool's quarantine before it is handed out again. Requests for
+// the same pools that wait together are served by one transaction.
 package ipam
 
 import (
@@ -15,30 +16,104 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
+// DefaultDomain is the routing domain of who names none.
+const DefaultDomain = "default"
+
 // Role says what the addresses of a pool are for.
 type Role string
 
-// The roles.
+// The roles that Ferrodur itself asks for. Others may be declared.
 const (
 	Tenant       Role = "tenant"       // links of instances
 	Provisioning Role = "provisioning" // links of servers to the boot service
 )
 
-// Pool is a prefix that links are allocated from.
+// Pool is a prefix that is allocated from.
 type Pool struct {
-	Name       string
-	Site       string
-	Role       Role
-	Prefix     netip.Prefix  // IPv4 or IPv6, no bits set behind the length
-	Quarantine time.Duration // how long a released link rests; 0 for not at all
+	Domain      string // empty: DefaultDomain
+	Name        string
+	Site        string
+	Role        Role
+	Prefix      netip.Prefix // IPv4 or IPv6, no bits set behind the length
+	Plan        string       // if set, for this plan only
+	Tenant      string       // if set, for this tenant only
+	Quarantine  time.Duration
+	Description string
 }
 
-// Request asks for the links of one owner: one of each family that the site has pools of
-// the role for.
+// Kind says what an allocation is.
+type Kind string
+
+// The kinds of allocation.
+const (
+	KindLink     Kind = "link"     // point to point: /31 (RFC 3021) or /127 (RFC 6164), unless a length is asked for
+	KindAddress  Kind = "address"  // one address: /32 or /128
+	KindBlock    Kind = "block"    // a prefix of a length, routed to the owner
+	KindElastic  Kind = "elastic"  // a block that its owner keeps and moves between instances
+	KindReserved Kind = "reserved" // never handed out
+)
+
+// Request asks for allocations of one owner out of the pools of one role at a site. All of
+// it is given, or nothing.
 type Request struct {
-	Owner string // the caller's key, such as "instance/o-1"
-	Site  string
-	Role  Role
+	Owner  string // the caller's key, such as "instance/o-1"
+	Domain string // empty: DefaultDomain
+	Site   string
+	Role   Role
+	Plan   string // of the instance, where pools are kept for plans
+	Tenant string // where pools are kept for tenants, and whose limit counts
+	Wants  []Want
+	By     By
+}
+
+// Want is one allocation of a Request. With its owner, name and family it is the key: asked
+// again, it is answered with the same prefix.
+type Want struct {
+	Name   string // tells the owner's allocations apart; may be empty
+	Kind   Kind   // empty: KindLink
+	Family Family
+	Bits   int          // prefix length; 0: the kind's own, none for blocks
+	Chosen netip.Prefix // this very one, or none; its length goes before Bits
+	Reason string       // of a reservation
+	// IfPooled leaves the want out where the site has no pool of the family for the role.
+	IfPooled bool
+}
+
+// By says on whose behalf something is changed. It is kept in the history.
+type By struct {
+	Actor    string // a person or a program
+	Workflow string // workflow ID, if there is one
+}
+
+// Family is an address family: 4 or 6.
+type Family int
+
+// The families.
+const (
+	IPv4 Family = 4
+	IPv6 Family = 6
+)
+
+func (f Family) String() string {
+	if f == IPv4 {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+// bits is the length of an address.
+func (f Family) bits() int {
+	if f == IPv4 {
+		return 32
+	}
+	return 128
+}
+
+func familyOf(address netip.Addr) Family {
+	if address.Is4() {
+		return IPv4
+	}
+	return IPv6
 }
 
 // Link is a point-to-point network: an IPv4 /31 (RFC 3021) or an IPv6 /127 (RFC 6164).
@@ -56,17 +131,23 @@ func (l Link) Host() netip.Prefix {
 	return netip.PrefixFrom(l.Prefix.Addr().Next(), l.Prefix.Bits())
 }
 
-// Links are what one Request was answered with. A family that the site has no pool for is
-// the zero Link.
+// Links are what AllocateLinks answers. A family that the site has no pool for is the zero
+// Link.
 type Links struct {
 	IPv4, IPv6 Link
 }
 
-// Allocation is a link with its owner. RestsUntil is zero while it is held; after its
-// release it tells when the link may be handed out again.
+// Allocation is a prefix with its owner. RestsUntil is zero while it is held; after its
+// release it tells when the prefix may be handed out again.
 type Allocation struct {
 	Link
+	Domain      string
+	Kind        Kind
 	Owner       string
+	Name        string
+	Tenant      string
+	Instance    string // of an elastic block: where it is now
+	Reason      string // of a reservation
 	AllocatedAt time.Time
 	RestsUntil  time.Time
 }
@@ -80,20 +161,19 @@ type Filter struct {
 	Resting bool
 }
 
-// PoolUsage is a pool with how many of its links are held, rest and are free. Capacities
-// above 2^63-1 links are cut off there.
+// PoolUsage is a pool with how many of its addresses are held and rest. Numbers up to 2^53
+// are exact.
 type PoolUsage struct {
 	Pool
-	Capacity, Held, Resting int64
+	Capacity, Held, Resting float64
 }
 
 // Store keeps addresses in one database. It is safe for concurrent use.
 type Store struct {
-	pool *pgxpool.Pool
+	pool    *pgxpool.Pool
+	desks   desks
+	domains domains
 }
 
 // New returns the store on a database that Migrate has prepared.
 func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
-
-// linkBits is the prefix length of a link of an address's family.
-func linkBits(address netip.Addr) int { return address.BitLen() - 1 }

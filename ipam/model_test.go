@@ -19,7 +19,7 @@ func TestModel(t *testing.T) {
 	const capacity = 8
 	rapid.Check(t, func(t *rapid.T) {
 		if _, err := database.Exec(context.Background(),
-			`TRUNCATE ipam.allocations, ipam.gaps; INSERT INTO ipam.gaps VALUES ('a', '198.51.100.0', '198.51.100.15')`); err != nil {
+			`TRUNCATE ipam.allocations, ipam.free; INSERT INTO ipam.free (pool, prefix) SELECT id, prefix FROM ipam.prefixes WHERE name = 'a'`); err != nil {
 			t.Fatal(err)
 		}
 		held := map[string]netip.Prefix{}
@@ -45,7 +45,7 @@ func TestModel(t *testing.T) {
 			},
 			"release": func(t *rapid.T) {
 				who := owner.Draw(t, "owner")
-				if err := store.Release(context.Background(), who); err != nil {
+				if err := store.Release(context.Background(), who, ipam.By{}); err != nil {
 					t.Fatal(err)
 				}
 				delete(held, who)

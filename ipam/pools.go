@@ -1,12 +1,17 @@
 package ipam
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -23,13 +28,8 @@ func (s *Store) PutPools(ctx context.Context, pools []Pool) error {
 			return err
 		}
 	}
-	names := make([]string, len(pools))
-	for i, pool := range pools {
-		names[i] = pool.Name
-	}
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		// In the order of names, as poolsOf; the declarations' own order is the caller's.
-		if _, err := tx.Exec(ctx, `SELECT FROM ipam.pools WHERE name = ANY($1) ORDER BY name FOR UPDATE`, names); err != nil {
+		if err := lockUses(ctx, tx, pools); err != nil {
 			return fmt.Errorf("declare pools: %w", err)
 		}
 		for _, pool := range pools {
@@ -41,62 +41,128 @@ func (s *Store) PutPools(ctx context.Context, pools []Pool) error {
 	})
 }
 
+// lockUses has allocations wait, from the pools as they are and as they will be. All
+// callers lock in one order.
+func lockUses(ctx context.Context, tx pgx.Tx, pools []Pool) error {
+	names := make([]string, len(pools))
+	uses := map[string]poolUse{}
+	for i, pool := range pools {
+		use := poolUse{cmp.Or(pool.Domain, DefaultDomain), pool.Site, pool.Role}
+		names[i], uses[use.key()] = pool.Name, use
+	}
+	rows, err := tx.Query(ctx, `SELECT d.name, p.site, p.role FROM ipam.prefixes p JOIN ipam.domains d ON d.id = p.domain
+		WHERE p.kind = 'pool' AND p.name = ANY($1)`, names)
+	if err != nil {
+		return err
+	}
+	var use poolUse
+	if _, err := pgx.ForEachRow(rows, []any{&use.domain, &use.site, &use.role}, func() error {
+		uses[use.key()] = use
+		return nil
+	}); err != nil {
+		return err
+	}
+	var batch pgx.Batch
+	for _, key := range slices.Sorted(maps.Keys(uses)) {
+		uses[key].lock(&batch, false)
+	}
+	return tx.SendBatch(ctx, &batch).Close()
+}
+
 // Validate returns an *InvalidError, or nil.
 func (p Pool) Validate() error {
 	invalid := func(reason string) error { return &InvalidError{What: "pool " + p.Name, Reason: reason} }
 	switch {
 	case p.Name == "" || p.Site == "":
 		return invalid("it needs a name and a site")
-	case p.Role != Tenant && p.Role != Provisioning:
-		return invalid(fmt.Sprintf("role %q is neither %s nor %s", p.Role, Tenant, Provisioning))
-	case !p.Prefix.IsValid():
-		return invalid("it needs a prefix")
-	case p.Prefix.Addr().Is4In6():
-		return invalid(fmt.Sprintf("%s is an IPv4 address in IPv6 form: write it as IPv4", p.Prefix))
-	case p.Prefix.Masked() != p.Prefix:
-		return invalid(fmt.Sprintf("%s has bits set behind its length: write %s", p.Prefix, p.Prefix.Masked()))
-	case p.Prefix.Bits() > linkBits(p.Prefix.Addr()):
-		return invalid(fmt.Sprintf("%s is smaller than one link", p.Prefix))
+	case p.Role == "":
+		return invalid("it needs a role")
 	case p.Quarantine < 0:
 		return invalid("its quarantine is negative")
+	}
+	if err := checkPrefix(p.Prefix); err != nil {
+		return invalid(err.Error())
+	}
+	return nil
+}
+
+// checkPrefix refuses what is not the canonical form of a prefix.
+func checkPrefix(p netip.Prefix) error {
+	switch {
+	case !p.IsValid():
+		return errors.New("it needs a prefix")
+	case p.Addr().Is4In6():
+		return fmt.Errorf("%s is an IPv4 address in IPv6 form: write it as IPv4", p)
+	case p.Masked() != p:
+		return fmt.Errorf("%s has bits set behind its length: write %s", p, p.Masked())
+	}
+	return nil
+}
+
+// maxOwner bounds the caller's key.
+const maxOwner = 255
+
+func checkOwner(owner string) error {
+	switch {
+	case owner == "":
+		return &InvalidError{What: "request", Reason: "it names no owner"}
+	case len(owner) > maxOwner || !utf8.ValidString(owner) || strings.ContainsRune(owner, 0):
+		return &InvalidError{What: "request", Reason: fmt.Sprintf("the owner is longer than %d bytes, or no text", maxOwner)}
 	}
 	return nil
 }
 
 func put(ctx context.Context, tx pgx.Tx, pool Pool) error {
-	var old Pool
-	err := tx.QueryRow(ctx, `SELECT site, role, prefix FROM ipam.pools WHERE name = $1 FOR UPDATE`, pool.Name).
-		Scan(&old.Site, &old.Role, &old.Prefix)
+	pool.Domain = cmp.Or(pool.Domain, DefaultDomain)
+	var domain int32
+	err := tx.QueryRow(ctx, `SELECT id FROM ipam.domains WHERE name = $1`, pool.Domain).Scan(&domain)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return &InvalidError{What: "pool " + pool.Name, Reason: fmt.Sprintf("there is no routing domain %q", pool.Domain)}
+	}
+	if err != nil {
+		return err
+	}
+	var (
+		old Pool
+		id  int64
+	)
+	err = tx.QueryRow(ctx, `SELECT id, site, role, prefix FROM ipam.prefixes
+		WHERE domain = $1 AND name = $2 AND kind = 'pool' FOR NO KEY UPDATE`, domain, pool.Name).
+		Scan(&id, &old.Site, &old.Role, &old.Prefix)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return create(ctx, tx, pool)
+		return create(ctx, tx, domain, pool)
 	case err != nil:
 		return err
 	}
-	if err := mayChange(ctx, tx, old, pool); err != nil {
+	if err := mayChange(ctx, tx, domain, id, old, pool); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `UPDATE ipam.pools SET site = $2, role = $3, prefix = $4, quarantine = $5 WHERE name = $1`,
-		pool.Name, pool.Site, pool.Role, pool.Prefix, pool.Quarantine)
+	_, err = tx.Exec(ctx, `UPDATE ipam.prefixes SET site = $3, role = $4, prefix = $5, quarantine = $6, plan = $7, tenant = $8, description = $9
+		WHERE domain = $1 AND id = $2`,
+		domain, id, pool.Site, pool.Role, pool.Prefix, pool.Quarantine, pool.Plan, pool.Tenant, pool.Description)
 	if err != nil {
 		return overlap(pool, err)
 	}
 	if old.Prefix == pool.Prefix {
 		return nil
 	}
-	return resize(ctx, tx, old.Prefix, pool)
+	return resize(ctx, tx, domain, id, old.Prefix, pool.Prefix)
 }
 
-func create(ctx context.Context, tx pgx.Tx, pool Pool) error {
-	_, err := tx.Exec(ctx, `INSERT INTO ipam.pools (name, site, role, prefix, quarantine) VALUES ($1, $2, $3, $4, $5)`,
-		pool.Name, pool.Site, pool.Role, pool.Prefix, pool.Quarantine)
+func create(ctx context.Context, tx pgx.Tx, domain int32, pool Pool) error {
+	var id int64
+	err := tx.QueryRow(ctx, `INSERT INTO ipam.prefixes (domain, kind, name, site, role, prefix, quarantine, plan, tenant, description)
+		VALUES ($1, 'pool', $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
+		domain, pool.Name, pool.Site, pool.Role, pool.Prefix, pool.Quarantine, pool.Plan, pool.Tenant, pool.Description).Scan(&id)
 	if err != nil {
 		return overlap(pool, err)
 	}
-	return freeRange(ctx, tx, pool.Name, pool.Prefix.Addr(), lastOf(pool.Prefix))
+	_, err = tx.Exec(ctx, `INSERT INTO ipam.free (pool, prefix) VALUES ($1, $2)`, id, pool.Prefix)
+	return err
 }
 
-func mayChange(ctx context.Context, tx pgx.Tx, old, pool Pool) error {
+func mayChange(ctx context.Context, tx pgx.Tx, domain int32, id int64, old, pool Pool) error {
 	what := ""
 	switch {
 	case old.Site != pool.Site:
@@ -108,84 +174,82 @@ func mayChange(ctx context.Context, tx pgx.Tx, old, pool Pool) error {
 	default:
 		return nil
 	}
-	var links int64
+	var held int64
 	err := tx.QueryRow(ctx, `SELECT count(*) FROM ipam.allocations
-		WHERE pool = $1 AND (released_at IS NULL OR rests_until > clock_timestamp())`, pool.Name).Scan(&links)
+		WHERE domain = $1 AND pool = $2 AND (released_at IS NULL OR rests_until > clock_timestamp())`, domain, id).Scan(&held)
 	if err != nil {
 		return err
 	}
-	if links > 0 {
-		return &InUseError{Pool: pool.Name, Links: links, What: what}
+	if held > 0 {
+		return &InUseError{Pool: pool.Name, Held: held, What: what}
 	}
 	return nil
 }
 
-// resize makes the gaps fit a new prefix: one that covers the old, or any where nothing
-// is held.
-func resize(ctx context.Context, tx pgx.Tx, old netip.Prefix, pool Pool) error {
-	if !covers(pool.Prefix, old) {
-		// What has rested and was not woken yet lies in the old prefix.
-		if _, err := tx.Exec(ctx, `DELETE FROM ipam.allocations
-			WHERE pool = $1 AND released_at IS NOT NULL AND rests_until <= clock_timestamp()`, pool.Name); err != nil {
+// resize makes the free blocks fit a new prefix: one that covers the old, or any where
+// nothing is held.
+func resize(ctx context.Context, tx pgx.Tx, domain int32, id int64, old, prefix netip.Prefix) error {
+	if covers(prefix, old) {
+		free := newFreeSpace(id, prefix)
+		if err := free.give(ctx, tx, cut(prefix, old)); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM ipam.gaps WHERE pool = $1`, pool.Name); err != nil {
-			return err
-		}
-		return freeRange(ctx, tx, pool.Name, pool.Prefix.Addr(), lastOf(pool.Prefix))
+		var batch pgx.Batch
+		free.store(&batch)
+		return tx.SendBatch(ctx, &batch).Close()
 	}
-	if first := pool.Prefix.Addr(); first != old.Addr() {
-		if err := freeRange(ctx, tx, pool.Name, first, old.Addr().Prev()); err != nil {
-			return err
-		}
-	}
-	if last := lastOf(pool.Prefix); last != lastOf(old) {
-		return freeRange(ctx, tx, pool.Name, lastOf(old).Next(), last)
-	}
-	return nil
+	// What has rested and was not woken yet lies in the old prefix.
+	var batch pgx.Batch
+	batch.Queue(`DELETE FROM ipam.allocations WHERE domain = $1 AND pool = $2`, domain, id)
+	batch.Queue(`DELETE FROM ipam.free WHERE pool = $1`, id)
+	batch.Queue(`INSERT INTO ipam.free (pool, prefix) VALUES ($1, $2)`, id, prefix)
+	return tx.SendBatch(ctx, &batch).Close()
 }
 
-// overlap turns the exclusion constraint's refusal into an *OverlapError.
+// overlap turns a constraint's refusal into an *OverlapError.
 func overlap(pool Pool, err error) error {
 	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == "23P01" { // exclusion_violation
+	if errors.As(err, &refused) && (refused.Code == "23P01" || refused.Code == "23505") { // exclusion_violation, unique_violation
 		return &OverlapError{Pool: pool.Name, Prefix: pool.Prefix}
 	}
 	return err
 }
 
-func covers(outer, inner netip.Prefix) bool {
-	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
-}
+const allocationColumns = `SELECT d.name, p.name, a.prefix, a.kind, a.owner, a.name, a.tenant, a.instance, a.reason, a.allocated_at, a.rests_until
+	FROM ipam.allocations a
+	JOIN ipam.prefixes p ON p.domain = a.domain AND p.id = a.pool
+	JOIN ipam.domains d ON d.id = a.domain`
 
-// lastOf is the highest address of a prefix.
-func lastOf(prefix netip.Prefix) netip.Addr {
-	bytes := prefix.Addr().AsSlice()
-	for bit := prefix.Bits(); bit < prefix.Addr().BitLen(); bit++ {
-		bytes[bit/8] |= 1 << (7 - bit%8)
+func scanAllocation(row pgx.CollectableRow) (a Allocation, err error) {
+	var restsUntil *time.Time
+	err = row.Scan(&a.Domain, &a.Pool, &a.Prefix, &a.Kind, &a.Owner, &a.Name, &a.Tenant, &a.Instance, &a.Reason, &a.AllocatedAt, &restsUntil)
+	if restsUntil != nil {
+		a.RestsUntil = *restsUntil
 	}
-	last, _ := netip.AddrFromSlice(bytes)
-	return last
+	return a, err
 }
 
-// Allocations lists links with their owners, by pool and address.
+func (a Allocation) key() key { return key{a.Owner, a.Name, familyOf(a.Prefix.Addr())} }
+
+// fits refuses an answer to a want that is another than the one asked before.
+func (a Allocation) fits(want Want) error {
+	if a.Kind != want.Kind || a.Prefix.Bits() != want.Bits || want.Chosen.IsValid() && want.Chosen != a.Prefix {
+		return &InvalidError{What: "request", Reason: fmt.Sprintf("%s holds the %s %s by the name %q already, which is not what is wanted now",
+			a.Owner, a.Kind, a.Prefix, a.Name)}
+	}
+	return nil
+}
+
+// Allocations lists allocations with their owners, by pool and address.
 func (s *Store) Allocations(ctx context.Context, filter Filter) ([]Allocation, error) {
-	rows, err := s.pool.Query(ctx, `SELECT a.pool, a.prefix, a.owner, a.allocated_at, a.rests_until
-		FROM ipam.allocations a JOIN ipam.pools p ON p.name = a.pool
-		WHERE ($1 = '' OR a.owner = $1) AND ($2 = '' OR a.pool = $2) AND ($3 = '' OR p.site = $3)
+	rows, err := s.pool.Query(ctx, allocationColumns+`
+		WHERE ($1 = '' OR a.owner = $1) AND ($2 = '' OR p.name = $2) AND ($3 = '' OR p.site = $3)
 		  AND (a.released_at IS NULL OR ($4 AND a.rests_until > clock_timestamp()))
-		ORDER BY a.pool, a.prefix`, filter.Owner, filter.Pool, filter.Site, filter.Resting)
+		ORDER BY p.name, a.prefix`, filter.Owner, filter.Pool, filter.Site, filter.Resting)
 	if err != nil {
 		return nil, fmt.Errorf("list allocations: %w", err)
 	}
-	allocations, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (a Allocation, err error) {
-		var restsUntil *time.Time
-		err = row.Scan(&a.Pool, &a.Prefix, &a.Owner, &a.AllocatedAt, &restsUntil)
-		if restsUntil != nil {
-			a.RestsUntil = *restsUntil
-		}
-		return a, err
-	})
+	allocations, err := pgx.CollectRows(rows, scanAllocation)
 	if err != nil {
 		return nil, fmt.Errorf("list allocations: %w", err)
 	}
@@ -194,21 +258,22 @@ func (s *Store) Allocations(ctx context.Context, filter Filter) ([]Allocation, e
 
 // Usage lists all pools with what is held of them.
 func (s *Store) Usage(ctx context.Context) ([]PoolUsage, error) {
-	rows, err := s.pool.Query(ctx, `SELECT p.name, p.site, p.role, p.prefix, p.quarantine,
-		  count(*) FILTER (WHERE a.id IS NOT NULL AND a.released_at IS NULL),
-		  count(*) FILTER (WHERE a.rests_until > clock_timestamp())
-		FROM ipam.pools p LEFT JOIN ipam.allocations a ON a.pool = p.name
-		GROUP BY p.name ORDER BY p.name`)
+	rows, err := s.pool.Query(ctx, `
+		SELECT d.name, p.name, p.site, p.role, p.prefix, p.plan, p.tenant, p.quarantine, p.description,
+		  coalesce(sum(a.addresses) FILTER (WHERE a.released_at IS NULL), 0),
+		  coalesce(sum(a.addresses) FILTER (WHERE a.rests_until > clock_timestamp()), 0)
+		FROM ipam.prefixes p JOIN ipam.domains d ON d.id = p.domain
+		LEFT JOIN LATERAL (
+			SELECT released_at, rests_until, 2::float8 ^ (CASE family(prefix) WHEN 4 THEN 32 ELSE 128 END - masklen(prefix)) AS addresses
+			FROM ipam.allocations WHERE domain = p.domain AND pool = p.id) a ON true
+		WHERE p.kind = 'pool'
+		GROUP BY p.domain, p.id, d.name ORDER BY p.name, d.name`)
 	if err != nil {
 		return nil, fmt.Errorf("list pools: %w", err)
 	}
 	usage, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (u PoolUsage, err error) {
-		err = row.Scan(&u.Name, &u.Site, &u.Role, &u.Prefix, &u.Quarantine, &u.Held, &u.Resting)
-		if bits := linkBits(u.Prefix.Addr()) - u.Prefix.Bits(); bits < 63 {
-			u.Capacity = 1 << bits
-		} else {
-			u.Capacity = math.MaxInt64
-		}
+		err = row.Scan(&u.Domain, &u.Name, &u.Site, &u.Role, &u.Prefix, &u.Plan, &u.Tenant, &u.Quarantine, &u.Description, &u.Held, &u.Resting)
+		u.Capacity = addresses(u.Prefix)
 		return u, err
 	})
 	if err != nil {
@@ -216,3 +281,6 @@ func (s *Store) Usage(ctx context.Context) ([]PoolUsage, error) {
 	}
 	return usage, nil
 }
+
+// addresses is how many addresses a prefix has.
+func addresses(p netip.Prefix) float64 { return math.Exp2(float64(p.Addr().BitLen() - p.Bits())) }

@@ -82,16 +82,16 @@ func (c *cli) ipPoolsCommand() *cobra.Command {
 				Site     string       `json:"site"`
 				Role     ipam.Role    `json:"role"`
 				Prefix   netip.Prefix `json:"prefix"`
-				Capacity int64        `json:"capacity"`
-				Held     int64        `json:"held"`
-				Resting  int64        `json:"resting"`
+				Capacity float64      `json:"addresses"`
+				Held     float64      `json:"held"`
+				Resting  float64      `json:"resting"`
 			}
 			rows := []row{}
 			for _, u := range usage {
 				rows = append(rows, row{u.Name, u.Site, u.Role, u.Prefix, u.Capacity, u.Held, u.Resting})
 			}
 			return c.print(rows, func(t table.Writer) {
-				t.AppendHeader(table.Row{"pool", "site", "role", "prefix", "links", "held", "resting"})
+				t.AppendHeader(table.Row{"pool", "site", "role", "prefix", "addresses", "held", "resting"})
 				for _, r := range rows {
 					t.AppendRow(table.Row{r.Name, r.Site, r.Role, r.Prefix, r.Capacity, r.Held, r.Resting})
 				}

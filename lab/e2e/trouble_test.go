@@ -192,7 +192,7 @@ func TestRaceForServersAndAddresses(t *testing.T) {
 		switch {
 		case reason == "":
 			winners = append(winners, tenants[n])
-		case !strings.Contains(reason, "no "+rack.PlanName+" is available") && !strings.Contains(reason, "have no free link"):
+		case !strings.Contains(reason, "no "+rack.PlanName+" is available") && !strings.Contains(reason, "have no free /31"):
 			t.Errorf("an order ended for another reason: %s", reason)
 		}
 	}

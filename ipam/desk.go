@@ -1,0 +1,136 @@
+package ipam
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// A desk serves the calls that want the same pools. While a transaction is under way the
+// next calls gather, and then share one: with many callers that is many times as quick as
+// a transaction for each, and a single caller waits for nobody.
+type desk[In, Out any] struct {
+	mu      sync.Mutex
+	waiting []*call[In, Out]
+	working int // transactions under way
+	// serve answers every call of a batch, or none: its error is everybody's.
+	serve func(ctx context.Context, batch []*call[In, Out]) error
+}
+
+// call is one caller at a desk.
+type call[In, Out any] struct {
+	in   In
+	out  Out
+	err  error
+	done chan struct{}
+}
+
+const (
+	// hands is how many transactions a desk has under way at once, and crowd how many
+	// callers must wait before it begins another one beside those.
+	hands, crowd = 2, 8
+	// batchLimit bounds a transaction.
+	batchLimit = 256
+	// batchPatience bounds it in time: a database that hangs must not hang everyone.
+	batchPatience = 30 * time.Second
+)
+
+// ask waits for the answer. When ctx ends first, the work may still be done; whoever asks
+// again finds it.
+func (d *desk[In, Out]) ask(ctx context.Context, in In) (Out, error) {
+	c := &call[In, Out]{in: in, done: make(chan struct{})}
+	if err := ctx.Err(); err != nil {
+		return c.out, err
+	}
+	d.mu.Lock()
+	d.waiting = append(d.waiting, c)
+	if d.working == 0 || d.working < hands && len(d.waiting) >= crowd {
+		d.working++
+		go d.work()
+	}
+	d.mu.Unlock()
+	select {
+	case <-c.done:
+		return c.out, c.err
+	case <-ctx.Done():
+		var none Out
+		return none, ctx.Err()
+	}
+}
+
+// work serves until nobody waits.
+func (d *desk[In, Out]) work() {
+	for {
+		d.mu.Lock()
+		batch := d.waiting[:min(len(d.waiting), batchLimit)]
+		d.waiting = d.waiting[len(batch):]
+		if len(batch) == 0 {
+			d.working--
+		}
+		d.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		d.serveAll(batch)
+		for _, c := range batch {
+			close(c.done)
+		}
+	}
+}
+
+// serveAll serves a batch, or, if it fails, each of its calls alone: what is wrong with
+// one is not to be the others' harm.
+func (d *desk[In, Out]) serveAll(batch []*call[In, Out]) {
+	err := d.serveOnce(batch)
+	if err == nil {
+		return
+	}
+	for _, c := range batch {
+		if len(batch) > 1 {
+			err = d.serveOnce([]*call[In, Out]{c})
+		}
+		if err != nil {
+			c.err = err
+		}
+	}
+}
+
+func (d *desk[In, Out]) serveOnce(batch []*call[In, Out]) error {
+	ctx, cancel := context.WithTimeout(context.Background(), batchPatience)
+	defer cancel()
+	for _, c := range batch { // what an attempt before this one answered was not kept
+		var none Out
+		c.out, c.err = none, nil
+	}
+	return d.serve(ctx, batch)
+}
+
+// desks are where callers wait: one for each use of pools, one for releases.
+type desks struct {
+	mu       sync.Mutex
+	uses     map[poolUse]*desk[Request, []Allocation]
+	releases *desk[release, struct{}]
+}
+
+func (d *desks) allocate(s *Store, use poolUse) *desk[Request, []Allocation] {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.uses == nil {
+		d.uses = map[poolUse]*desk[Request, []Allocation]{}
+	}
+	if d.uses[use] == nil {
+		d.uses[use] = &desk[Request, []Allocation]{serve: func(ctx context.Context, batch []*call[Request, []Allocation]) error {
+			return s.allocateBatch(ctx, use, batch)
+		}}
+	}
+	return d.uses[use]
+}
+
+func (d *desks) release(s *Store) *desk[release, struct{}] {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.releases == nil {
+		d.releases = &desk[release, struct{}]{serve: s.releaseBatch}
+	}
+	return d.releases
+}

@@ -1,0 +1,99 @@
+package ipam
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Action says what was done to an allocation.
+type Action string
+
+// The actions.
+const (
+	Allocated Action = "allocate"
+	Released  Action = "release"
+	Moved     Action = "move"
+)
+
+// Event is one change. Before and After are JSON objects; empty where there was nothing.
+type Event struct {
+	At            time.Time
+	Prefix        netip.Prefix
+	Action        Action
+	Owner         string
+	By            By
+	Before, After json.RawMessage
+}
+
+// HistoryFilter selects events. Empty fields select all.
+type HistoryFilter struct {
+	Domain string       // empty: DefaultDomain
+	Of     netip.Prefix // an address, or a prefix, and all that it lies in
+	Owner  string
+	Since  time.Time
+	Until  time.Time
+}
+
+// History lists changes, oldest first.
+func (s *Store) History(ctx context.Context, filter HistoryFilter) ([]Event, error) {
+	id, err := s.domains.id(ctx, s.pool, cmp.Or(filter.Domain, DefaultDomain))
+	if err != nil {
+		return nil, err
+	}
+	var of []netip.Prefix
+	if filter.Of.IsValid() {
+		of = supernets(filter.Of, 0)
+	}
+	until := filter.Until
+	if until.IsZero() {
+		until = time.Now().Add(time.Hour) // clocks may differ
+	}
+	rows, err := s.pool.Query(ctx, eventColumns+`
+		WHERE domain = $1 AND ($2::cidr[] IS NULL OR prefix = ANY($2)) AND ($3 = '' OR owner = $3) AND at >= $4 AND at < $5
+		ORDER BY id`, id, of, filter.Owner, filter.Since, until)
+	if err != nil {
+		return nil, fmt.Errorf("history: %w", err)
+	}
+	events, err := pgx.CollectRows(rows, scanEvent)
+	if err != nil {
+		return nil, fmt.Errorf("history: %w", err)
+	}
+	return events, nil
+}
+
+// HeldAt finds who held an address at a time: the event that gave it to him. It returns
+// ErrNotHeld where nobody did.
+func (s *Store) HeldAt(ctx context.Context, domain string, address netip.Addr, at time.Time) (Event, error) {
+	id, err := s.domains.id(ctx, s.pool, cmp.Or(domain, DefaultDomain))
+	if err != nil {
+		return Event{}, err
+	}
+	rows, err := s.pool.Query(ctx, eventColumns+`
+		WHERE domain = $1 AND prefix = ANY($2) AND at <= $3 ORDER BY id DESC LIMIT 1`,
+		id, supernets(netip.PrefixFrom(address, address.BitLen()), 0), at)
+	if err != nil {
+		return Event{}, fmt.Errorf("holder of %s at %s: %w", address, at, err)
+	}
+	last, err := pgx.CollectExactlyOneRow(rows, scanEvent)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && last.Action == Released {
+		return Event{}, fmt.Errorf("holder of %s at %s: %w", address, at.UTC().Format(time.RFC3339), ErrNotHeld)
+	}
+	if err != nil {
+		return Event{}, fmt.Errorf("holder of %s at %s: %w", address, at, err)
+	}
+	return last, nil
+}
+
+const eventColumns = `SELECT at, prefix, action, owner, actor, workflow, before, after FROM ipam.history`
+
+func scanEvent(row pgx.CollectableRow) (e Event, err error) {
+	err = row.Scan(&e.At, &e.Prefix, &e.Action, &e.Owner, &e.By.Actor, &e.By.Workflow, &e.Before, &e.After)
+	return e, err
+}

@@ -1,0 +1,58 @@
+package ipam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Release sends all that an owner holds into quarantine. Releasing again, or for an owner
+// who holds nothing, changes nothing.
+func (s *Store) Release(ctx context.Context, owner string, by By) error {
+	if err := checkOwner(owner); err != nil {
+		return err
+	}
+	if _, err := s.desks.release(s).ask(ctx, release{owner, by}); err != nil {
+		return fmt.Errorf("release for %s: %w", owner, err)
+	}
+	return nil
+}
+
+type release struct {
+	owner string
+	by    By
+}
+
+func (s *Store) releaseBatch(ctx context.Context, calls []*call[release, struct{}]) error {
+	owners, actors, workflows := make([]string, len(calls)), make([]string, len(calls)), make([]string, len(calls))
+	for i, c := range calls {
+		owners[i], actors[i], workflows[i] = c.in.owner, c.in.by.Actor, c.in.by.Workflow
+	}
+	var batch pgx.Batch
+	batch.Queue("begin")
+	batch.Queue("set local enable_seqscan = off")
+	batch.Queue(`
+		WITH asked AS (
+			SELECT DISTINCT ON (owner) * FROM unnest($1::text[], $2::text[], $3::text[]) AS t (owner, actor, workflow)
+		), released AS (
+			UPDATE ipam.allocations a SET released_at = clock_timestamp(), rests_until = clock_timestamp() + p.quarantine
+			FROM ipam.prefixes p
+			WHERE p.domain = a.domain AND p.id = a.pool AND a.owner = ANY($1) AND a.released_at IS NULL
+			RETURNING a.domain, a.prefix, a.owner, a.kind, a.name, a.tenant
+		)
+		INSERT INTO ipam.history (domain, prefix, action, owner, actor, workflow, before)
+		SELECT domain, prefix, 'release', owner, actor, workflow, jsonb_build_object('kind', kind, 'owner', owner, 'name', name, 'tenant', tenant)
+		FROM released JOIN asked USING (owner)`, owners, actors, workflows)
+	batch.Queue("commit")
+	return s.pool.AcquireFunc(ctx, func(connection *pgxpool.Conn) error {
+		err := connection.SendBatch(ctx, &batch).Close()
+		if err != nil {
+			_, undone := connection.Exec(context.WithoutCancel(ctx), "rollback")
+			err = errors.Join(err, undone)
+		}
+		return err
+	})
+}

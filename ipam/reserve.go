@@ -1,0 +1,37 @@
+package ipam
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"go4.org/netipx"
+)
+
+// Reserve keeps addresses of a pool from ever being handed out: a gateway, a VRRP address, a
+// range. Reserving the same range again changes nothing.
+//
+// Errors: those of Allocate; *TakenError where somebody holds a part of it.
+func (s *Store) Reserve(ctx context.Context, pool Pool, first, last netip.Addr, reason string, by By) error {
+	blocks := netipx.IPRangeFrom(first, last)
+	if !blocks.IsValid() {
+		return &InvalidError{What: "reservation", Reason: fmt.Sprintf("%s to %s is no range", first, last)}
+	}
+	if reason == "" {
+		return &InvalidError{What: "reservation", Reason: "it needs a reason"}
+	}
+	request := Request{
+		Owner: fmt.Sprintf("reserved/%s-%s", first, last), Domain: pool.Domain, Site: pool.Site, Role: pool.Role,
+		Plan: pool.Plan, Tenant: pool.Tenant, By: by,
+	}
+	for _, block := range blocks.Prefixes() {
+		request.Wants = append(request.Wants, Want{Name: block.String(), Kind: KindReserved, Chosen: block, Reason: reason})
+	}
+	_, err := s.Allocate(ctx, request)
+	return err
+}
+
+// Unreserve makes a reserved range free again.
+func (s *Store) Unreserve(ctx context.Context, first, last netip.Addr, by By) error {
+	return s.Release(ctx, fmt.Sprintf("reserved/%s-%s", first, last), by)
+}
