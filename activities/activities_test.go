@@ -129,7 +129,7 @@ func TestAddresses(t *testing.T) {
 	require.NoError(t, p.addresses.PutPools(t.Context(), []ipam.Pool{
 		{Name: "v4", Site: "ewr1", Role: "tenant", Prefix: netip.MustParsePrefix("198.51.100.0/31")},
 		{Name: "v6", Site: "ewr1", Role: "tenant", Prefix: netip.MustParsePrefix("2001:db8::/64")},
-	}))
+	}, ipam.By{}))
 	first, err := run(p, api.AllocateAddresses, ask)
 	require.NoError(t, err)
 	require.Equal(t, "198.51.100.0/31", first.IPv4.Switch.String())

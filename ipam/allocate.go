@@ -18,13 +18,14 @@ import (
 // order of the wants; that of a want left out (IfPooled) is the zero Allocation. Asked
 // again, the answer is the same.
 //
-// Errors: ErrNoPool, *ExhaustedError, *TakenError, *InvalidError.
+// Errors: ErrNoPool, *ExhaustedError, *TakenError, *LimitError, *InvalidError; of pools kept
+// outside, *ConflictError, and *SourceError while that system is away.
 func (s *Store) Allocate(ctx context.Context, r Request) ([]Allocation, error) {
 	r, err := r.normal()
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.desks.allocate(s, poolUse{r.Domain, r.Site, r.Role}).ask(ctx, r)
+	answer, err := s.allocate(ctx, r)
 	if err != nil {
 		return nil, fmt.Errorf("allocate for %s: %w", r.Owner, err)
 	}
@@ -51,32 +52,32 @@ type poolUse struct {
 	role         Role
 }
 
-// poolRow is a pool as an allocation needs it.
+// poolRow is a pool with its free space.
 type poolRow struct {
-	id           int64
-	name         string
-	prefix       netip.Prefix
-	plan, tenant string
-	free         *freeSpace
+	Pool
+	id   int64
+	free *freeSpace
 }
 
 // serves says whether a pool is for a request and a family.
 func (p poolRow) serves(r Request, family Family) bool {
-	return familyOf(p.prefix.Addr()) == family && (p.plan == "" || p.plan == r.Plan) && (p.tenant == "" || p.tenant == r.Tenant)
+	return familyOf(p.Prefix.Addr()) == family && (p.Plan == "" || p.Plan == r.Plan) && (p.Tenant == "" || p.Tenant == r.Tenant)
 }
 
 // allocation is one transaction that serves a batch of requests for one use.
 type allocation struct {
-	conn   *pgx.Conn
-	domain int32
-	use    poolUse
-	alone  bool
-	calls  []*call[Request, []Allocation]
-	pools  []poolRow
-	held   map[key]Allocation
-	due    map[int64][]netip.Prefix // what has rested, by pool
-	fresh  []Allocation             // given in this transaction
-	by     []By                     // on whose behalf, beside fresh
+	conn    *pgx.Conn
+	domain  int32
+	use     poolUse
+	alone   bool
+	calls   []*call[Request, []Allocation]
+	pools   []poolRow
+	held    map[key]Allocation
+	limits  limits
+	due     map[int64][]netip.Prefix // what has rested, by pool
+	fresh   []Allocation             // given in this transaction
+	by      []By                     // on whose behalf, beside fresh
+	outside []netip.Prefix           // given by outside systems
 }
 
 // key finds an allocation again.
@@ -103,7 +104,7 @@ func (s *Store) allocateBatch(ctx context.Context, use poolUse, calls []*call[Re
 		for _, alone := range []bool{false, true} {
 			a := &allocation{
 				conn: connection.Conn(), domain: domain, use: use, alone: alone,
-				calls: calls, held: map[key]Allocation{}, due: map[int64][]netip.Prefix{},
+				calls: calls, held: map[key]Allocation{}, limits: limits{}, due: map[int64][]netip.Prefix{},
 			}
 			err := a.run(ctx)
 			if err == nil {
@@ -137,16 +138,18 @@ func (a *allocation) read(ctx context.Context) error {
 	batch.Queue("begin")
 	batch.Queue("set local enable_seqscan = off") // plans that were made while tables were small
 	a.use.lock(&batch, !a.alone)
-	batch.Queue(`SELECT id, name, prefix, plan, tenant FROM ipam.prefixes
+	batch.Queue(`SELECT id, name, prefix, plan, tenant, source, quarantine FROM ipam.prefixes
 		WHERE domain = $1 AND site = $2 AND role = $3 AND kind = 'pool' ORDER BY name`,
 		a.domain, a.use.site, a.use.role).Query(func(rows pgx.Rows) (err error) {
 		a.pools, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (p poolRow, err error) {
-			err = row.Scan(&p.id, &p.name, &p.prefix, &p.plan, &p.tenant)
-			p.free = newFreeSpace(p.id, p.prefix)
+			err = row.Scan(&p.id, &p.Name, &p.Prefix, &p.Plan, &p.Tenant, &p.Source, &p.Quarantine)
+			p.Domain, p.Site, p.Role = a.use.domain, a.use.site, a.use.role
+			p.free = newFreeSpace(p.id, p.Prefix)
 			return p, err
 		})
 		return err
 	})
+	a.queueLimits(&batch)
 	a.queueHeld(&batch)
 	a.queueDue(&batch)
 	a.queueFree(&batch)
@@ -258,6 +261,9 @@ func (a *allocation) queueFree(batch *pgx.Batch) {
 // wake makes free what has rested.
 func (a *allocation) wake(ctx context.Context) error {
 	for _, pool := range a.pools {
+		if pool.Source != "" {
+			continue // it knows itself what is free
+		}
 		if err := pool.free.give(ctx, a.conn, a.due[pool.id]); err != nil {
 			return err
 		}
@@ -292,7 +298,7 @@ func (a *allocation) serve(ctx context.Context, r Request) ([]Allocation, error)
 			answer[i] = held
 			continue
 		}
-		allocated, err := a.take(ctx, r, want)
+		allocated, err := a.take(ctx, r, i)
 		if err != nil {
 			return a.refuse(before, given, err)
 		}
@@ -306,6 +312,9 @@ func (a *allocation) serve(ctx context.Context, r Request) ([]Allocation, error)
 	}
 	if !slices.ContainsFunc(answer, func(a Allocation) bool { return a.Prefix.IsValid() }) {
 		return a.refuse(before, given, &NoPoolError{Domain: r.Domain, Site: r.Site, Role: r.Role})
+	}
+	if err := a.limits.count(r.Tenant, a.fresh[before:]); err != nil {
+		return a.refuse(before, given, err)
 	}
 	for _, pool := range a.pools {
 		pool.free.settle()
@@ -325,7 +334,8 @@ func (a *allocation) refuse(before int, given []key, err error) ([]Allocation, e
 	return nil, err
 }
 
-func (a *allocation) take(ctx context.Context, r Request, want Want) (Allocation, error) {
+func (a *allocation) take(ctx context.Context, r Request, index int) (Allocation, error) {
+	want := r.Wants[index]
 	var ids []int64
 	pooled := false
 	for _, pool := range a.pools {
@@ -335,14 +345,21 @@ func (a *allocation) take(ctx context.Context, r Request, want Want) (Allocation
 		pooled = true
 		ids = append(ids, pool.id)
 		block, free := want.Chosen, false
-		if want.Chosen.IsValid() {
-			free = covers(pool.prefix, want.Chosen) && pool.free.takeChosen(want.Chosen)
-		} else {
+		switch {
+		case pool.Source != "" && slices.Contains(want.outside.empty, pool.id):
+		case pool.Source != "" && want.outside.pool != pool.id:
+			return Allocation{}, &outside{want: index, pool: pool}
+		case pool.Source != "":
+			block, free = want.outside.prefix, true
+			a.outside = append(a.outside, block)
+		case want.Chosen.IsValid():
+			free = pool.free.takeChosen(want.Chosen)
+		default:
 			block, free = pool.free.take(want.Bits)
 		}
 		if free {
 			return Allocation{
-				Link: Link{Pool: pool.name, Prefix: block}, Domain: r.Domain, Kind: want.Kind,
+				Link: Link{Pool: pool.Name, Prefix: block}, Domain: r.Domain, Kind: want.Kind,
 				Owner: r.Owner, Name: want.Name, Tenant: r.Tenant, Reason: want.Reason,
 			}, nil
 		}
@@ -397,7 +414,10 @@ func (a *allocation) write(ctx context.Context) error {
 	ids := map[string]int64{}
 	for _, pool := range a.pools {
 		pool.free.store(&batch)
-		ids[pool.name] = pool.id
+		ids[pool.Name] = pool.id
+	}
+	if len(a.outside) > 0 { // what rests here no longer rests there
+		batch.Queue(inDomain(a.domain, `DELETE FROM ipam.allocations WHERE prefix && ANY($1::inet[]) AND released_at IS NOT NULL`), a.outside)
 	}
 	if n := len(a.fresh); n > 0 {
 		pools, prefixes := make([]int64, n), make([]netip.Prefix, n)
@@ -411,8 +431,8 @@ func (a *allocation) write(ctx context.Context) error {
 		batch.Queue(inDomain(a.domain, `INSERT INTO ipam.allocations (domain, pool, prefix, kind, owner, name, tenant, reason)
 			SELECT $1, * FROM unnest($2::bigint[], $3::cidr[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])`),
 			a.domain, pools, prefixes, kinds, owners, names, tenants, reasons)
-		batch.Queue(`INSERT INTO ipam.history (domain, prefix, action, owner, actor, workflow, after)
-			SELECT $1, prefix, 'allocate', owner, actor, workflow, jsonb_build_object('kind', kind, 'owner', owner, 'name', name, 'tenant', tenant)
+		batch.Queue(`INSERT INTO ipam.history (domain, prefix, action, kind, owner, name, tenant, actor, workflow)
+			SELECT $1, prefix, 'allocate', kind, owner, name, tenant, actor, workflow
 			FROM unnest($2::cidr[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
 			  AS t (prefix, kind, owner, name, tenant, actor, workflow)`,
 			a.domain, prefixes, kinds, owners, names, tenants, actors, workflows)

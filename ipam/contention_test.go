@@ -25,9 +25,9 @@ func TestOrdersAndDeclarationsTogether(t *testing.T) {
 				case 0:
 					_, err = store.AllocateLinks(t.Context(), request(fmt.Sprintf("instance/%d-%d", n, round)))
 				case 1:
-					err = store.PutPools(t.Context(), pools)
+					err = store.PutPools(t.Context(), pools, ipam.By{})
 				default:
-					err = store.PutPools(t.Context(), []ipam.Pool{pools[1], pools[0]})
+					err = store.PutPools(t.Context(), []ipam.Pool{pools[1], pools[0]}, ipam.By{})
 				}
 				if err != nil {
 					t.Error(err)
@@ -88,7 +88,7 @@ func TestRestedPoolMoves(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := store.PutPools(ctx, []ipam.Pool{pool("a", "203.0.113.0/31", 0)}); err != nil {
+	if err := store.PutPools(ctx, []ipam.Pool{pool("a", "203.0.113.0/31", 0)}, ipam.By{}); err != nil {
 		t.Fatal(err)
 	}
 	links, err := store.AllocateLinks(ctx, request("new"))

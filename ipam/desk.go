@@ -109,7 +109,7 @@ func (d *desk[In, Out]) serveOnce(batch []*call[In, Out]) error {
 type desks struct {
 	mu       sync.Mutex
 	uses     map[poolUse]*desk[Request, []Allocation]
-	releases *desk[release, struct{}]
+	releases *desk[release, bool]
 }
 
 func (d *desks) allocate(s *Store, use poolUse) *desk[Request, []Allocation] {
@@ -126,11 +126,11 @@ func (d *desks) allocate(s *Store, use poolUse) *desk[Request, []Allocation] {
 	return d.uses[use]
 }
 
-func (d *desks) release(s *Store) *desk[release, struct{}] {
+func (d *desks) release(s *Store) *desk[release, bool] {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.releases == nil {
-		d.releases = &desk[release, struct{}]{serve: s.releaseBatch}
+		d.releases = &desk[release, bool]{serve: s.releaseBatch}
 	}
 	return d.releases
 }

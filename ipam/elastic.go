@@ -39,9 +39,9 @@ func (s *Store) Move(ctx context.Context, domain, owner, name, instance string, 
 			}
 			var batch pgx.Batch
 			batch.Queue(inDomain(id, `UPDATE ipam.allocations SET instance = $2 WHERE prefix = $1`), block.Prefix, instance)
-			batch.Queue(`INSERT INTO ipam.history (domain, prefix, action, owner, actor, workflow, before, after)
-				VALUES ($1, $2, 'move', $3, $4, $5, jsonb_build_object('instance', $6::text), jsonb_build_object('instance', $7::text))`,
-				id, block.Prefix, owner, by.Actor, by.Workflow, block.Instance, instance)
+			batch.Queue(`INSERT INTO ipam.history (domain, prefix, action, kind, owner, name, tenant, actor, workflow, before, after)
+				VALUES ($1, $2, 'move', $3, $4, $5, $6, $7, $8, jsonb_build_object('instance', $9::text), jsonb_build_object('instance', $10::text))`,
+				id, block.Prefix, block.Kind, owner, name, block.Tenant, by.Actor, by.Workflow, block.Instance, instance)
 			if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 				return err
 			}

@@ -51,6 +51,19 @@ func (e *ExhaustedError) Error() string {
 
 func (e *ExhaustedError) refusal() {}
 
+// LimitError says that a request would take a tenant over his limit.
+type LimitError struct {
+	LimitUsage
+	Wanted float64
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("tenant %s holds %.0f of the %.0f %s addresses he may have, and %.0f more are wanted: raise the limit, or release some",
+		e.Tenant, e.Held, e.Addresses, e.Family, e.Wanted)
+}
+
+func (e *LimitError) refusal() {}
+
 // TakenError says that a chosen prefix, or a part of it, is not free. By is the allocation
 // in its way; its zero value where the prefix is in no pool for the caller.
 type TakenError struct {
@@ -89,12 +102,39 @@ func (e *OverlapError) Error() string {
 type InUseError struct {
 	Pool string
 	Held int64
-	What string // "prefix", "site" or "role"
+	What string // "prefix", "site", "role", "source" or "declaration"
 }
 
 func (e *InUseError) Error() string {
 	return fmt.Sprintf("pool %s: its %s cannot change while %d of its allocations are held or rest", e.Pool, e.What, e.Held)
 }
+
+// SourceError says that an outside system did not do what was asked of it for a pool. It is
+// worth asking again.
+type SourceError struct {
+	Pool, Source string
+	Err          error
+}
+
+func (e *SourceError) Error() string {
+	return fmt.Sprintf("pool %s, which is kept in %s: %v", e.Pool, e.Source, e.Err)
+}
+
+func (e *SourceError) Unwrap() error { return e.Err }
+
+// ConflictError says that an outside system gave out what somebody else still holds here.
+// A person must find out who has it.
+type ConflictError struct {
+	Owner string
+	Given []netip.Prefix
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("the outside system gave %s to %s, but somebody else holds a part of it here: see `starter ip show`, and mend the outside system or release it here",
+		e.Given, e.Owner)
+}
+
+func (e *ConflictError) refusal() {}
 
 // InvalidError says what is wrong with a pool or a request.
 type InvalidError struct {

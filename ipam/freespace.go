@@ -44,8 +44,11 @@ func (f *freeSpace) take(bits int) (netip.Prefix, bool) {
 
 // takeChosen takes one block, if it is free.
 func (f *freeSpace) takeChosen(chosen netip.Prefix) bool {
-	for block := range f.blocks {
-		if covers(block, chosen) {
+	if !covers(f.prefix, chosen) {
+		return false
+	}
+	for _, block := range supernets(chosen, f.prefix.Bits()) {
+		if _, free := f.blocks[block]; free {
 			f.remove(block, cut(block, chosen))
 			return true
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Action says what was done to an allocation.
+// Action says what was done to an allocation or to a prefix of the tree.
 type Action string
 
 // The actions.
@@ -20,14 +20,20 @@ const (
 	Allocated Action = "allocate"
 	Released  Action = "release"
 	Moved     Action = "move"
+	Declared  Action = "declare" // a prefix of the tree was declared, or changed
+	Removed   Action = "remove"  // a prefix of the tree was taken out
 )
 
-// Event is one change. Before and After are JSON objects; empty where there was nothing.
+// Event is one change. Before and After are JSON objects with what was changed of an
+// allocation; empty where it was given or taken back.
 type Event struct {
 	At            time.Time
 	Prefix        netip.Prefix
 	Action        Action
+	Kind          Kind
 	Owner         string
+	Name          string
+	Tenant        string
 	By            By
 	Before, After json.RawMessage
 }
@@ -57,7 +63,7 @@ func (s *Store) History(ctx context.Context, filter HistoryFilter) ([]Event, err
 	}
 	rows, err := s.pool.Query(ctx, eventColumns+`
 		WHERE domain = $1 AND ($2::cidr[] IS NULL OR prefix = ANY($2)) AND ($3 = '' OR owner = $3) AND at >= $4 AND at < $5
-		ORDER BY id`, id, of, filter.Owner, filter.Since, until)
+		ORDER BY at`, id, of, filter.Owner, filter.Since, until)
 	if err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
@@ -76,7 +82,7 @@ func (s *Store) HeldAt(ctx context.Context, domain string, address netip.Addr, a
 		return Event{}, err
 	}
 	rows, err := s.pool.Query(ctx, eventColumns+`
-		WHERE domain = $1 AND prefix = ANY($2) AND at <= $3 ORDER BY id DESC LIMIT 1`,
+		WHERE domain = $1 AND prefix = ANY($2) AND at <= $3 AND action NOT IN ('declare', 'remove') ORDER BY at DESC LIMIT 1`,
 		id, supernets(netip.PrefixFrom(address, address.BitLen()), 0), at)
 	if err != nil {
 		return Event{}, fmt.Errorf("holder of %s at %s: %w", address, at, err)
@@ -91,9 +97,9 @@ func (s *Store) HeldAt(ctx context.Context, domain string, address netip.Addr, a
 	return last, nil
 }
 
-const eventColumns = `SELECT at, prefix, action, owner, actor, workflow, before, after FROM ipam.history`
+const eventColumns = `SELECT at, prefix, action, kind, owner, name, tenant, actor, workflow, before, after FROM ipam.history`
 
 func scanEvent(row pgx.CollectableRow) (e Event, err error) {
-	err = row.Scan(&e.At, &e.Prefix, &e.Action, &e.Owner, &e.By.Actor, &e.By.Workflow, &e.Before, &e.After)
+	err = row.Scan(&e.At, &e.Prefix, &e.Action, &e.Kind, &e.Owner, &e.Name, &e.Tenant, &e.By.Actor, &e.By.Workflow, &e.Before, &e.After)
 	return e, err
 }

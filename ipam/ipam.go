@@ -10,6 +10,7 @@
 package ipam
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -38,7 +39,21 @@ type Pool struct {
 	Plan        string       // if set, for this plan only
 	Tenant      string       // if set, for this tenant only
 	Quarantine  time.Duration
+	Threshold   int    // percent in use from which it is reported, 1 to 100; 0: DefaultThreshold
+	Source      string // the outside system that is the truth for it; empty: this database
+	Tags        []string
 	Description string
+}
+
+// DefaultThreshold is the threshold of a pool that names none, in percent.
+const DefaultThreshold = 90
+
+// WithDefaults fills in what is left out.
+func (p Pool) WithDefaults() Pool {
+	p.Domain = cmp.Or(p.Domain, DefaultDomain)
+	p.Threshold = cmp.Or(p.Threshold, DefaultThreshold)
+	p.Tags = append([]string{}, p.Tags...)
+	return p
 }
 
 // Kind says what an allocation is.
@@ -77,6 +92,8 @@ type Want struct {
 	Reason string       // of a reservation
 	// IfPooled leaves the want out where the site has no pool of the family for the role.
 	IfPooled bool
+
+	outside outcome
 }
 
 // By says on whose behalf something is changed. It is kept in the history.
@@ -161,19 +178,19 @@ type Filter struct {
 	Resting bool
 }
 
-// PoolUsage is a pool with how many of its addresses are held and rest. Numbers up to 2^53
-// are exact.
-type PoolUsage struct {
-	Pool
-	Capacity, Held, Resting float64
-}
-
 // Store keeps addresses in one database. It is safe for concurrent use.
 type Store struct {
 	pool    *pgxpool.Pool
 	desks   desks
 	domains domains
+	sources map[string]Source
 }
 
 // New returns the store on a database that Migrate has prepared.
-func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
+func New(pool *pgxpool.Pool, options ...Option) *Store {
+	s := &Store{pool: pool, sources: map[string]Source{}}
+	for _, option := range options {
+		option(s)
+	}
+	return s
+}

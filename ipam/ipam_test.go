@@ -27,7 +27,7 @@ func open(t testing.TB, pools ...ipam.Pool) (*ipam.Store, *pgxpool.Pool) {
 		t.Fatal(err)
 	}
 	store := ipam.New(database)
-	if err := store.PutPools(context.Background(), pools); err != nil {
+	if err := store.PutPools(context.Background(), pools, ipam.By{}); err != nil {
 		t.Fatal(err)
 	}
 	return store, database
@@ -210,7 +210,7 @@ func TestPutPools(t *testing.T) {
 		{"IPv4 in IPv6", pool("c", "::ffff:203.0.113.0/120", 0), &invalid},
 		{"negative quarantine", pool("c", "203.0.113.0/24", -time.Second), &invalid},
 	} {
-		err := store.PutPools(ctx, []ipam.Pool{test.pool})
+		err := store.PutPools(ctx, []ipam.Pool{test.pool}, ipam.By{})
 		if test.want == nil && err != nil || test.want != nil && (err == nil || !errors.As(err, test.want)) {
 			t.Errorf("%s: %v", test.name, err)
 		}

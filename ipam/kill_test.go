@@ -241,7 +241,7 @@ func prepared(t *testing.T, database *pgxpool.Pool) *ipam.Store {
 		t.Fatal(err)
 	}
 	store := ipam.New(database)
-	if err := store.PutPools(t.Context(), []ipam.Pool{pool("a4", "10.0.0.0/16", 0), pool("a6", "2001:db8::/64", 0)}); err != nil {
+	if err := store.PutPools(t.Context(), []ipam.Pool{pool("a4", "10.0.0.0/16", 0), pool("a6", "2001:db8::/64", 0)}, ipam.By{}); err != nil {
 		t.Fatal(err)
 	}
 	return store

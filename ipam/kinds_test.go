@@ -124,7 +124,7 @@ func TestDomainsAreApart(t *testing.T) {
 	}
 	blue := pool("v4", "10.0.0.0/30", 0)
 	blue.Domain = "vrf-blue"
-	if err := store.PutPools(ctx, []ipam.Pool{blue}); err != nil {
+	if err := store.PutPools(ctx, []ipam.Pool{blue}, ipam.By{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, domain := range []string{ipam.DefaultDomain, "vrf-blue"} {
@@ -177,6 +177,9 @@ func TestElasticBlocksAndHistory(t *testing.T) {
 	}
 	var actions []ipam.Action
 	for _, event := range events {
+		if event.Action == ipam.Declared { // the pool
+			continue
+		}
 		actions = append(actions, event.Action)
 		if event.Owner != "customer/1" || event.By != by {
 			t.Errorf("%+v", event)
@@ -235,7 +238,7 @@ func TestTree(t *testing.T) {
 		{Prefix: netip.MustParsePrefix("10.2.0.0/16"), Kind: ipam.Reserved, Description: "the office"},
 	} {
 		for range 2 {
-			if err := store.PutPrefix(ctx, p); err != nil {
+			if err := store.PutPrefix(ctx, p, ipam.By{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -243,11 +246,11 @@ func TestTree(t *testing.T) {
 	var overlap *ipam.OverlapError
 	for _, prefix := range []string{"10.1.2.0/24", "10.1.2.128/25", "10.1.0.0/16"} {
 		p := ipam.Prefix{Prefix: netip.MustParsePrefix(prefix), Kind: ipam.Reserved}
-		if err := store.PutPrefix(ctx, p); !errors.As(err, &overlap) {
+		if err := store.PutPrefix(ctx, p, ipam.By{}); !errors.As(err, &overlap) {
 			t.Errorf("%s is reserved though there is a pool in it: %v", prefix, err)
 		}
 	}
-	if err := store.PutPools(ctx, []ipam.Pool{pool("b", "10.2.3.0/24", 0)}); !errors.As(err, &overlap) {
+	if err := store.PutPools(ctx, []ipam.Pool{pool("b", "10.2.3.0/24", 0)}, ipam.By{}); !errors.As(err, &overlap) {
 		t.Errorf("a pool in what is reserved: %v", err)
 	}
 	if _, err := store.Allocate(ctx, wanting("a", ipam.Want{Kind: ipam.KindBlock, Bits: 26, Family: ipam.IPv4})); err != nil {

@@ -1,7 +1,6 @@
 package ipam
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,18 +21,20 @@ import (
 // site, its role, and addresses that it loses only while nothing of it is held or rests.
 //
 // Errors: *InvalidError, *OverlapError, *InUseError.
-func (s *Store) PutPools(ctx context.Context, pools []Pool) error {
-	for _, pool := range pools {
+func (s *Store) PutPools(ctx context.Context, pools []Pool, by By) error {
+	pools = slices.Clone(pools)
+	for i, pool := range pools {
 		if err := pool.Validate(); err != nil {
 			return err
 		}
+		pools[i] = pool.WithDefaults()
 	}
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := lockUses(ctx, tx, pools); err != nil {
 			return fmt.Errorf("declare pools: %w", err)
 		}
 		for _, pool := range pools {
-			if err := put(ctx, tx, pool); err != nil {
+			if err := put(ctx, tx, pool, by); err != nil {
 				return fmt.Errorf("declare pool %s: %w", pool.Name, err)
 			}
 		}
@@ -47,7 +48,7 @@ func lockUses(ctx context.Context, tx pgx.Tx, pools []Pool) error {
 	names := make([]string, len(pools))
 	uses := map[string]poolUse{}
 	for i, pool := range pools {
-		use := poolUse{cmp.Or(pool.Domain, DefaultDomain), pool.Site, pool.Role}
+		use := poolUse{pool.Domain, pool.Site, pool.Role}
 		names[i], uses[use.key()] = pool.Name, use
 	}
 	rows, err := tx.Query(ctx, `SELECT d.name, p.site, p.role FROM ipam.prefixes p JOIN ipam.domains d ON d.id = p.domain
@@ -79,6 +80,8 @@ func (p Pool) Validate() error {
 		return invalid("it needs a role")
 	case p.Quarantine < 0:
 		return invalid("its quarantine is negative")
+	case p.Threshold < 0 || p.Threshold > 100:
+		return invalid("its threshold is not between 1 and 100 percent")
 	}
 	if err := checkPrefix(p.Prefix); err != nil {
 		return invalid(err.Error())
@@ -112,54 +115,60 @@ func checkOwner(owner string) error {
 	return nil
 }
 
-func put(ctx context.Context, tx pgx.Tx, pool Pool) error {
-	pool.Domain = cmp.Or(pool.Domain, DefaultDomain)
-	var domain int32
-	err := tx.QueryRow(ctx, `SELECT id FROM ipam.domains WHERE name = $1`, pool.Domain).Scan(&domain)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return &InvalidError{What: "pool " + pool.Name, Reason: fmt.Sprintf("there is no routing domain %q", pool.Domain)}
-	}
+func put(ctx context.Context, tx pgx.Tx, pool Pool, by By) error {
+	domain, err := domainID(ctx, tx, pool.Domain)
 	if err != nil {
 		return err
 	}
 	var (
-		old Pool
-		id  int64
+		old    Pool
+		id     int64
+		before []byte
 	)
-	err = tx.QueryRow(ctx, `SELECT id, site, role, prefix FROM ipam.prefixes
+	err = tx.QueryRow(ctx, `SELECT id, site, role, prefix, source, `+describePrefix+` FROM ipam.prefixes p
 		WHERE domain = $1 AND name = $2 AND kind = 'pool' FOR NO KEY UPDATE`, domain, pool.Name).
-		Scan(&id, &old.Site, &old.Role, &old.Prefix)
+		Scan(&id, &old.Site, &old.Role, &old.Prefix, &old.Source, &before)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return create(ctx, tx, domain, pool)
+		return create(ctx, tx, domain, pool, by)
 	case err != nil:
 		return err
 	}
 	if err := mayChange(ctx, tx, domain, id, old, pool); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `UPDATE ipam.prefixes SET site = $3, role = $4, prefix = $5, quarantine = $6, plan = $7, tenant = $8, description = $9
+	_, err = tx.Exec(ctx, `UPDATE ipam.prefixes SET site = $3, role = $4, prefix = $5, quarantine = $6, plan = $7, tenant = $8,
+		threshold = $9, source = $10, tags = $11, description = $12
 		WHERE domain = $1 AND id = $2`,
-		domain, id, pool.Site, pool.Role, pool.Prefix, pool.Quarantine, pool.Plan, pool.Tenant, pool.Description)
+		domain, id, pool.Site, pool.Role, pool.Prefix, pool.Quarantine, pool.Plan, pool.Tenant,
+		pool.Threshold, pool.Source, pool.Tags, pool.Description)
 	if err != nil {
 		return overlap(pool, err)
 	}
-	if old.Prefix == pool.Prefix {
+	if err := recordPrefix(ctx, tx, domain, id, before, by); err != nil {
+		return err
+	}
+	if old.Prefix == pool.Prefix && old.Source == pool.Source {
 		return nil
 	}
-	return resize(ctx, tx, domain, id, old.Prefix, pool.Prefix)
+	return resize(ctx, tx, domain, id, old, pool)
 }
 
-func create(ctx context.Context, tx pgx.Tx, domain int32, pool Pool) error {
+func create(ctx context.Context, tx pgx.Tx, domain int32, pool Pool, by By) error {
 	var id int64
-	err := tx.QueryRow(ctx, `INSERT INTO ipam.prefixes (domain, kind, name, site, role, prefix, quarantine, plan, tenant, description)
-		VALUES ($1, 'pool', $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
-		domain, pool.Name, pool.Site, pool.Role, pool.Prefix, pool.Quarantine, pool.Plan, pool.Tenant, pool.Description).Scan(&id)
+	err := tx.QueryRow(ctx, `INSERT INTO ipam.prefixes (domain, kind, name, site, role, prefix, quarantine, plan, tenant, threshold, source, tags, description)
+		VALUES ($1, 'pool', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id`,
+		domain, pool.Name, pool.Site, pool.Role, pool.Prefix, pool.Quarantine, pool.Plan, pool.Tenant,
+		pool.Threshold, pool.Source, pool.Tags, pool.Description).Scan(&id)
 	if err != nil {
 		return overlap(pool, err)
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO ipam.free (pool, prefix) VALUES ($1, $2)`, id, pool.Prefix)
-	return err
+	if pool.Source == "" {
+		if _, err := tx.Exec(ctx, `INSERT INTO ipam.free (pool, prefix) VALUES ($1, $2)`, id, pool.Prefix); err != nil {
+			return err
+		}
+	}
+	return recordPrefix(ctx, tx, domain, id, nil, by)
 }
 
 func mayChange(ctx context.Context, tx pgx.Tx, domain int32, id int64, old, pool Pool) error {
@@ -169,11 +178,18 @@ func mayChange(ctx context.Context, tx pgx.Tx, domain int32, id int64, old, pool
 		what = "site"
 	case old.Role != pool.Role:
 		what = "role"
+	case old.Source != pool.Source:
+		what = "source"
 	case !covers(pool.Prefix, old.Prefix):
 		what = "prefix"
 	default:
 		return nil
 	}
+	return unused(ctx, tx, domain, id, pool.Name, what)
+}
+
+// unused refuses a change of what a pool is while something of it is held or rests.
+func unused(ctx context.Context, tx pgx.Tx, domain int32, id int64, name, what string) error {
 	var held int64
 	err := tx.QueryRow(ctx, `SELECT count(*) FROM ipam.allocations
 		WHERE domain = $1 AND pool = $2 AND (released_at IS NULL OR rests_until > clock_timestamp())`, domain, id).Scan(&held)
@@ -181,28 +197,32 @@ func mayChange(ctx context.Context, tx pgx.Tx, domain int32, id int64, old, pool
 		return err
 	}
 	if held > 0 {
-		return &InUseError{Pool: pool.Name, Held: held, What: what}
+		return &InUseError{Pool: name, Held: held, What: what}
 	}
 	return nil
 }
 
-// resize makes the free blocks fit a new prefix: one that covers the old, or any where
+// resize makes the free blocks fit a changed pool: one that covers the old, or any where
 // nothing is held.
-func resize(ctx context.Context, tx pgx.Tx, domain int32, id int64, old, prefix netip.Prefix) error {
-	if covers(prefix, old) {
-		free := newFreeSpace(id, prefix)
-		if err := free.give(ctx, tx, cut(prefix, old)); err != nil {
+func resize(ctx context.Context, tx pgx.Tx, domain int32, id int64, old, pool Pool) error {
+	var batch pgx.Batch
+	switch {
+	case old.Source == "" && pool.Source == "" && covers(pool.Prefix, old.Prefix):
+		free := newFreeSpace(id, pool.Prefix)
+		if err := free.give(ctx, tx, cut(pool.Prefix, old.Prefix)); err != nil {
 			return err
 		}
-		var batch pgx.Batch
 		free.store(&batch)
-		return tx.SendBatch(ctx, &batch).Close()
+	case old.Source == pool.Source && covers(pool.Prefix, old.Prefix):
+		return nil // the outside system knows what is free
+	default:
+		// What has rested and was not woken yet lies in the old prefix.
+		batch.Queue(`DELETE FROM ipam.allocations WHERE domain = $1 AND pool = $2`, domain, id)
+		batch.Queue(`DELETE FROM ipam.free WHERE pool = $1`, id)
+		if pool.Source == "" {
+			batch.Queue(`INSERT INTO ipam.free (pool, prefix) VALUES ($1, $2)`, id, pool.Prefix)
+		}
 	}
-	// What has rested and was not woken yet lies in the old prefix.
-	var batch pgx.Batch
-	batch.Queue(`DELETE FROM ipam.allocations WHERE domain = $1 AND pool = $2`, domain, id)
-	batch.Queue(`DELETE FROM ipam.free WHERE pool = $1`, id)
-	batch.Queue(`INSERT INTO ipam.free (pool, prefix) VALUES ($1, $2)`, id, prefix)
 	return tx.SendBatch(ctx, &batch).Close()
 }
 
@@ -254,32 +274,6 @@ func (s *Store) Allocations(ctx context.Context, filter Filter) ([]Allocation, e
 		return nil, fmt.Errorf("list allocations: %w", err)
 	}
 	return allocations, nil
-}
-
-// Usage lists all pools with what is held of them.
-func (s *Store) Usage(ctx context.Context) ([]PoolUsage, error) {
-	rows, err := s.pool.Query(ctx, `
-		SELECT d.name, p.name, p.site, p.role, p.prefix, p.plan, p.tenant, p.quarantine, p.description,
-		  coalesce(sum(a.addresses) FILTER (WHERE a.released_at IS NULL), 0),
-		  coalesce(sum(a.addresses) FILTER (WHERE a.rests_until > clock_timestamp()), 0)
-		FROM ipam.prefixes p JOIN ipam.domains d ON d.id = p.domain
-		LEFT JOIN LATERAL (
-			SELECT released_at, rests_until, 2::float8 ^ (CASE family(prefix) WHEN 4 THEN 32 ELSE 128 END - masklen(prefix)) AS addresses
-			FROM ipam.allocations WHERE domain = p.domain AND pool = p.id) a ON true
-		WHERE p.kind = 'pool'
-		GROUP BY p.domain, p.id, d.name ORDER BY p.name, d.name`)
-	if err != nil {
-		return nil, fmt.Errorf("list pools: %w", err)
-	}
-	usage, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (u PoolUsage, err error) {
-		err = row.Scan(&u.Domain, &u.Name, &u.Site, &u.Role, &u.Prefix, &u.Plan, &u.Tenant, &u.Quarantine, &u.Description, &u.Held, &u.Resting)
-		u.Capacity = addresses(u.Prefix)
-		return u, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list pools: %w", err)
-	}
-	return usage, nil
 }
 
 // addresses is how many addresses a prefix has.

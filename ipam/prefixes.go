@@ -28,8 +28,29 @@ type Prefix struct {
 	Kind        PrefixKind
 	Name        string // of a pool
 	Site        string
+	Role        Role   // of a pool
+	Plan        string // of a pool
+	Tenant      string // of a pool
 	Tags        []string
 	Description string
+}
+
+const prefixColumns = `p.prefix, p.kind, p.name, p.site, p.role, p.plan, p.tenant, p.tags, p.description`
+
+func (p *Prefix) columns() []any {
+	return []any{&p.Prefix, &p.Kind, &p.Name, &p.Site, &p.Role, &p.Plan, &p.Tenant, &p.Tags, &p.Description}
+}
+
+// describePrefix is a prefix p as the history keeps it.
+const describePrefix = `to_jsonb(p) - '{domain,id,prefix,kind}'::text[]`
+
+// recordPrefix records what became of a prefix, if anything did.
+func recordPrefix(ctx context.Context, tx pgx.Tx, domain int32, id int64, before []byte, by By) error {
+	_, err := tx.Exec(ctx, `INSERT INTO ipam.history (domain, prefix, action, kind, actor, workflow, before, after)
+		SELECT p.domain, p.prefix, 'declare', p.kind, $3, $4, $5::jsonb, `+describePrefix+`
+		FROM ipam.prefixes p WHERE p.domain = $1 AND p.id = $2 AND `+describePrefix+` IS DISTINCT FROM $5::jsonb`,
+		domain, id, by.Actor, by.Workflow, before)
+	return err
 }
 
 // Node is a prefix with its place in the tree and how full it is.
@@ -40,49 +61,100 @@ type Node struct {
 	Size  float64 // addresses
 }
 
-// CreateDomain makes a routing domain: an address space of its own, in which the prefixes
-// of others may be used again. Creating it twice is creating it once.
-func (s *Store) CreateDomain(ctx context.Context, name, description string) error {
-	if name == "" {
-		return &InvalidError{What: "routing domain", Reason: "it needs a name"}
-	}
-	_, err := s.pool.Exec(ctx, `SELECT ipam.create_domain($1, $2) WHERE NOT EXISTS (SELECT FROM ipam.domains WHERE name = $1)`, name, description)
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == "23505" { // unique_violation: somebody else was quicker
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("create routing domain %s: %w", name, err)
-	}
-	return nil
-}
-
 // PutPrefix declares a container or a reserved prefix. Pools are declared by PutPools.
 //
 // Errors: *InvalidError, *OverlapError.
-func (s *Store) PutPrefix(ctx context.Context, p Prefix) error {
+func (s *Store) PutPrefix(ctx context.Context, p Prefix, by By) error {
 	if p.Kind != Container && p.Kind != Reserved {
 		return &InvalidError{What: "prefix " + p.Prefix.String(), Reason: fmt.Sprintf("%q is neither %s nor %s", p.Kind, Container, Reserved)}
 	}
 	if err := checkPrefix(p.Prefix); err != nil {
 		return &InvalidError{What: "prefix", Reason: err.Error()}
 	}
-	domain, err := s.domains.id(ctx, s.pool, cmp.Or(p.Domain, DefaultDomain))
-	if err != nil {
-		return err
-	}
-	tag, err := s.pool.Exec(ctx, `INSERT INTO ipam.prefixes (domain, prefix, kind, site, tags, description)
-		VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (domain, prefix) DO UPDATE SET kind = excluded.kind, site = excluded.site, tags = excluded.tags, description = excluded.description
-		WHERE prefixes.kind <> 'pool'`, domain, p.Prefix, p.Kind, p.Site, append([]string{}, p.Tags...), p.Description)
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == "23P01" || err == nil && tag.RowsAffected() == 0 {
-		return &OverlapError{Pool: p.Prefix.String(), Prefix: p.Prefix}
-	}
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		domain, err := domainID(ctx, tx, cmp.Or(p.Domain, DefaultDomain))
+		if err != nil {
+			return err
+		}
+		return putPrefix(ctx, tx, domain, p, by)
+	})
 	if err != nil {
 		return fmt.Errorf("declare prefix %s: %w", p.Prefix, err)
 	}
 	return nil
+}
+
+func putPrefix(ctx context.Context, tx pgx.Tx, domain int32, p Prefix, by By) error {
+	var before []byte
+	err := tx.QueryRow(ctx, `SELECT `+describePrefix+` FROM ipam.prefixes p WHERE domain = $1 AND prefix = $2 FOR NO KEY UPDATE`, domain, p.Prefix).Scan(&before)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	var id int64
+	err = tx.QueryRow(ctx, `INSERT INTO ipam.prefixes (domain, prefix, kind, site, tags, description)
+		VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (domain, prefix) DO UPDATE SET kind = excluded.kind, site = excluded.site, tags = excluded.tags, description = excluded.description
+		WHERE prefixes.kind <> 'pool' RETURNING id`, domain, p.Prefix, p.Kind, p.Site, append([]string{}, p.Tags...), p.Description).Scan(&id)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "23P01" || errors.Is(err, pgx.ErrNoRows) { // exclusion_violation, or a pool
+		return &OverlapError{Pool: p.Prefix.String(), Prefix: p.Prefix}
+	}
+	if err != nil {
+		return err
+	}
+	return recordPrefix(ctx, tx, domain, id, before, by)
+}
+
+// Remove takes a prefix out of the tree. What lies in it stays, one level up. A pool goes
+// only when nothing of it is held or rests.
+//
+// Errors: *InUseError, *InvalidError where there is no such prefix.
+func (s *Store) Remove(ctx context.Context, domain string, prefix netip.Prefix, by By) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		id, err := domainID(ctx, tx, cmp.Or(domain, DefaultDomain))
+		if err != nil {
+			return err
+		}
+		return removePrefix(ctx, tx, id, prefix, by)
+	})
+	if err != nil {
+		return fmt.Errorf("remove prefix %s: %w", prefix, err)
+	}
+	return nil
+}
+
+func removePrefix(ctx context.Context, tx pgx.Tx, domain int32, prefix netip.Prefix, by By) error {
+	var (
+		p      Pool
+		id     int64
+		kind   PrefixKind
+		before []byte
+	)
+	find := `SELECT p.id, p.kind, p.name, p.site, p.role, d.name, ` + describePrefix + `
+		FROM ipam.prefixes p JOIN ipam.domains d ON d.id = p.domain WHERE p.domain = $1 AND p.prefix = $2 FOR UPDATE OF p`
+	err := tx.QueryRow(ctx, find, domain, prefix).Scan(&id, &kind, &p.Name, &p.Site, &p.Role, &p.Domain, &before)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return &InvalidError{What: "prefix " + prefix.String(), Reason: "it is not declared"}
+	}
+	if err != nil {
+		return err
+	}
+	if kind == PoolKind {
+		if err := lockUses(ctx, tx, []Pool{p}); err != nil {
+			return err
+		}
+		if err := unused(ctx, tx, domain, id, p.Name, "declaration"); err != nil {
+			return err
+		}
+	}
+	var batch pgx.Batch
+	// What has rested and was not woken yet.
+	batch.Queue(`DELETE FROM ipam.allocations WHERE domain = $1 AND pool = $2`, domain, id)
+	batch.Queue(`DELETE FROM ipam.free WHERE pool = $1`, id)
+	batch.Queue(`DELETE FROM ipam.prefixes WHERE domain = $1 AND id = $2`, domain, id)
+	batch.Queue(`INSERT INTO ipam.history (domain, prefix, action, kind, actor, workflow, before) VALUES ($1, $2, 'remove', $3, $4, $5, $6)`,
+		domain, prefix, kind, by.Actor, by.Workflow, before)
+	return tx.SendBatch(ctx, &batch).Close()
 }
 
 // Tree lists the prefixes of a routing domain, each after the one that it lies in.
@@ -93,7 +165,7 @@ func (s *Store) Tree(ctx context.Context, domain string) ([]Node, error) {
 		return nil, err
 	}
 	rows, err := s.pool.Query(ctx, inDomain(id, `
-		SELECT p.prefix, p.kind, p.name, p.site, p.tags, p.description, coalesce(a.held, 0)
+		SELECT `+prefixColumns+`, coalesce(a.held, 0)
 		FROM ipam.prefixes p LEFT JOIN (
 			SELECT pool, sum(2::float8 ^ (CASE family(prefix) WHEN 4 THEN 32 ELSE 128 END - masklen(prefix))) AS held
 			FROM ipam.allocations WHERE released_at IS NULL GROUP BY pool) a ON a.pool = p.id
@@ -102,7 +174,7 @@ func (s *Store) Tree(ctx context.Context, domain string) ([]Node, error) {
 		return nil, fmt.Errorf("list the prefixes of %s: %w", domain, err)
 	}
 	nodes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (n Node, err error) {
-		err = row.Scan(&n.Prefix.Prefix, &n.Kind, &n.Name, &n.Site, &n.Tags, &n.Description, &n.Held)
+		err = row.Scan(append(n.columns(), &n.Held)...)
 		n.Domain, n.Size = domain, addresses(n.Prefix.Prefix)
 		return n, err
 	})
@@ -147,14 +219,14 @@ func (s *Store) HolderOf(ctx context.Context, domain string, of netip.Prefix) (H
 	}
 	var holder Holder
 	above := supernets(of, 0)
-	rows, err := s.pool.Query(ctx, `SELECT prefix, kind, name, site, tags, description FROM ipam.prefixes
+	rows, err := s.pool.Query(ctx, `SELECT `+prefixColumns+` FROM ipam.prefixes p
 		WHERE domain = $1 AND prefix = ANY($2) ORDER BY masklen(prefix)`, id, above)
 	if err != nil {
 		return Holder{}, fmt.Errorf("look up %s: %w", of, err)
 	}
 	holder.Prefixes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Prefix, err error) {
 		p.Domain = domain
-		err = row.Scan(&p.Prefix, &p.Kind, &p.Name, &p.Site, &p.Tags, &p.Description)
+		err = row.Scan(p.columns()...)
 		return p, err
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -11,12 +12,32 @@ import (
 
 // Release sends all that an owner holds into quarantine. Releasing again, or for an owner
 // who holds nothing, changes nothing.
+//
+// Errors: *SourceError while an outside system that the owner asked is away. What is held
+// here is released then, and asking again releases the rest.
 func (s *Store) Release(ctx context.Context, owner string, by By) error {
 	if err := checkOwner(owner); err != nil {
 		return err
 	}
-	if _, err := s.desks.release(s).ask(ctx, release{owner, by}); err != nil {
+	outside, err := s.desks.release(s).ask(ctx, release{owner, by})
+	if err == nil && outside {
+		err = s.releaseAllOutside(ctx, owner)
+	}
+	if err != nil {
 		return fmt.Errorf("release for %s: %w", owner, err)
+	}
+	return nil
+}
+
+func (s *Store) releaseAllOutside(ctx context.Context, owner string) error {
+	pools, err := s.askedOutside(ctx, owner)
+	if err != nil {
+		return err
+	}
+	for _, pool := range pools {
+		if err := s.releaseOutside(ctx, owner, pool); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -26,7 +47,7 @@ type release struct {
 	by    By
 }
 
-func (s *Store) releaseBatch(ctx context.Context, calls []*call[release, struct{}]) error {
+func (s *Store) releaseBatch(ctx context.Context, calls []*call[release, bool]) error {
 	owners, actors, workflows := make([]string, len(calls)), make([]string, len(calls)), make([]string, len(calls))
 	for i, c := range calls {
 		owners[i], actors[i], workflows[i] = c.in.owner, c.in.by.Actor, c.in.by.Workflow
@@ -43,9 +64,16 @@ func (s *Store) releaseBatch(ctx context.Context, calls []*call[release, struct{
 			WHERE p.domain = a.domain AND p.id = a.pool AND a.owner = ANY($1) AND a.released_at IS NULL
 			RETURNING a.domain, a.prefix, a.owner, a.kind, a.name, a.tenant
 		)
-		INSERT INTO ipam.history (domain, prefix, action, owner, actor, workflow, before)
-		SELECT domain, prefix, 'release', owner, actor, workflow, jsonb_build_object('kind', kind, 'owner', owner, 'name', name, 'tenant', tenant)
+		INSERT INTO ipam.history (domain, prefix, action, kind, owner, name, tenant, actor, workflow)
+		SELECT domain, prefix, 'release', kind, owner, name, tenant, actor, workflow
 		FROM released JOIN asked USING (owner)`, owners, actors, workflows)
+	batch.Queue(`SELECT DISTINCT owner FROM ipam.asked WHERE owner = ANY($1)`, owners).Query(func(rows pgx.Rows) error {
+		asked, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		for _, c := range calls {
+			c.out = slices.Contains(asked, c.in.owner)
+		}
+		return err
+	})
 	batch.Queue("commit")
 	return s.pool.AcquireFunc(ctx, func(connection *pgxpool.Conn) error {
 		err := connection.SendBatch(ctx, &batch).Close()

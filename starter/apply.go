@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -51,7 +53,7 @@ name is left as it is.`,
 			if err != nil {
 				return withoutTables(err)
 			}
-			if err := ipam.New(database).PutPools(ctx, declared.Pools); err != nil {
+			if err := ipam.New(database).PutPools(ctx, declared.Pools, by()); err != nil {
 				return fmt.Errorf("%s: %w", file, err)
 			}
 			changes, err := inventory.New(database).Apply(ctx, declared.Declaration)
@@ -75,14 +77,23 @@ name is left as it is.`,
 	return command
 }
 
+// by is what the history of addresses keeps of who uses the program.
+func by() ipam.By {
+	if who, err := user.Current(); err == nil {
+		return ipam.By{Actor: who.Username}
+	}
+	return ipam.By{Actor: "starter"}
+}
+
 // notePools adds to the changes what became of the pools.
 func notePools(changes *inventory.Changes, before []ipam.PoolUsage, declared []ipam.Pool) {
 	for _, pool := range declared {
-		i := slices.IndexFunc(before, func(u ipam.PoolUsage) bool { return u.Name == pool.Name })
+		pool = pool.WithDefaults()
+		i := slices.IndexFunc(before, func(u ipam.PoolUsage) bool { return u.Name == pool.Name && u.Domain == pool.Domain })
 		switch {
 		case i < 0:
 			changes.Added = append(changes.Added, "pool "+pool.Name)
-		case before[i].Pool != pool:
+		case !reflect.DeepEqual(before[i].Pool, pool):
 			changes.Changed = append(changes.Changed, "pool "+pool.Name)
 		}
 	}

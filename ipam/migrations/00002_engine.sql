@@ -31,6 +31,7 @@ CREATE TABLE ipam.prefixes (
     tenant      text NOT NULL DEFAULT '', -- of a pool: for this tenant only
     quarantine  interval NOT NULL DEFAULT '0' CHECK (quarantine >= interval '0'),
     threshold   smallint NOT NULL DEFAULT 90 CHECK (threshold BETWEEN 1 AND 100), -- percent
+    source      text NOT NULL DEFAULT '', -- of a pool: the outside system that is the truth for it
     tags        text[] NOT NULL DEFAULT '{}',
     description text NOT NULL DEFAULT '',
     PRIMARY KEY (domain, id),
@@ -59,7 +60,15 @@ CREATE TABLE ipam.allocations (
     CHECK ((released_at IS NULL) = (rests_until IS NULL))
 ) PARTITION BY LIST (domain);
 CREATE INDEX allocations_of_tenant ON ipam.allocations (tenant) WHERE released_at IS NULL AND tenant <> '';
+CREATE INDEX allocations_reserved ON ipam.allocations (pool) WHERE kind = 'reserved';
 CREATE INDEX allocations_resting ON ipam.allocations (pool, rests_until) WHERE released_at IS NOT NULL;
+
+-- Who asked an outside system for addresses of a pool, before it answered.
+CREATE TABLE ipam.asked (
+    owner text NOT NULL,
+    pool  bigint NOT NULL,
+    PRIMARY KEY (owner, pool)
+);
 
 -- What is free of a pool: blocks as large as alignment allows, never a row for each address.
 CREATE TABLE ipam.free (
@@ -91,21 +100,33 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
--- Every change. No foreign keys: it outlives what it tells of.
+-- How many addresses of a family a tenant may hold, in all domains.
+CREATE TABLE ipam.limits (
+    tenant    text NOT NULL CHECK (tenant <> ''),
+    family    smallint NOT NULL CHECK (family IN (4, 6)),
+    addresses float8 NOT NULL CHECK (addresses >= 0),
+    PRIMARY KEY (tenant, family)
+);
+
+-- Every change. No foreign keys: it outlives what it tells of. What was given or taken
+-- back is in the columns; before and after tell what else was changed. The time orders
+-- what happened to one prefix: each holder waits for the one before him.
 CREATE TABLE ipam.history (
-    id       bigint GENERATED ALWAYS AS IDENTITY,
     at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     domain   integer NOT NULL,
     prefix   cidr NOT NULL,
     action   text NOT NULL,
+    kind     text NOT NULL,
     owner    text NOT NULL DEFAULT '',
+    name     text NOT NULL DEFAULT '',
+    tenant   text NOT NULL DEFAULT '',
     actor    text NOT NULL DEFAULT '', -- who asked
     workflow text NOT NULL DEFAULT '', -- on behalf of which workflow
     before   jsonb,
     after    jsonb
 );
-CREATE INDEX history_of_prefix ON ipam.history (domain, prefix, id);
-CREATE INDEX history_of_owner ON ipam.history (owner, id);
+CREATE INDEX history_of_prefix ON ipam.history (prefix, domain, at);
+CREATE INDEX history_of_owner ON ipam.history USING hash (owner);
 
 -- +goose StatementBegin
 CREATE FUNCTION ipam.keep_used_pool() RETURNS trigger LANGUAGE plpgsql AS $$
