@@ -310,3 +310,20 @@ func TestConflict(t *testing.T) {
 		t.Errorf("held: %v", found)
 	}
 }
+
+// Who lost the answer about the last block finds it, though nothing is free any more.
+func TestLostAnswerAboutTheLastBlock(t *testing.T) {
+	ctx := t.Context()
+	store, sim := open(t, pool("v4", "198.51.100.0/30", netbox.Name, 0))
+	sim.Add(netboxsim.Prefixes, netboxsim.Object{Prefix: netip.MustParsePrefix("198.51.100.2/31")})
+	for range 2 { // the tag's answer, and the prefix's
+		sim.Lose(1)
+		if _, err := store.AllocateLinks(ctx, request("one")); err == nil {
+			t.Fatal("no answer was lost")
+		}
+	}
+	sim.Lose(0)
+	if links, err := store.AllocateLinks(ctx, request("one")); err != nil || links.IPv4.Prefix.String() != "198.51.100.0/31" {
+		t.Errorf("%v (%v)", links, err)
+	}
+}
