@@ -26,7 +26,7 @@ func Packages() []string {
 		[]string{"mmdebstrap", "zstd", "gdisk", "dosfstools", "mtools"}, // images
 		[]string{"e2fsprogs", "cpio", "kmod", "grub-pc-bin", "grub-common"},
 		[]string{"grub-efi-amd64-bin"},
-		[]string{"postgresql", "iproute2", "nftables", "procps"}, // facts, networks
+		[]string{"postgresql", "iproute2", "nftables", "procps", "bind9"}, // facts, networks, names
 	)
 }
 
