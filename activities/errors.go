@@ -10,6 +10,8 @@ import (
 	"ferrodur/bootsvc"
 	"ferrodur/inventory"
 	"ferrodur/ipam"
+	"ferrodur/ipam/dns"
+	"ferrodur/ipam/netbox"
 	"ferrodur/switches"
 	"ferrodur/workflows/api"
 )
@@ -37,7 +39,7 @@ func fail(err error) error {
 func refused(err error) bool {
 	return is[inventory.NotFoundError](err) || is[inventory.NoServerError](err) || is[inventory.HeldError](err) ||
 		errors.Is(err, inventory.ErrInstanceEnded) ||
-		errors.Is(err, ipam.ErrNoPool) || is[*ipam.ExhaustedError](err)
+		errors.Is(err, ipam.ErrNoPool) || is[*ipam.ExhaustedError](err) || is[*ipam.LimitError](err)
 }
 
 // needsOperator says whether a person must act before a retry can help.
@@ -46,6 +48,8 @@ func needsOperator(err error) bool {
 		errors.Is(err, switches.ErrAuth) || errors.Is(err, switches.ErrHostKey) ||
 		errors.Is(err, switches.ErrUnknownPlatform) || errors.Is(err, switches.ErrUnknownPort) ||
 		is[*switches.InvalidDeviceError](err) || is[*switches.InvalidIntentError](err) || is[*switches.RefusedError](err) ||
+		is[*ipam.ConflictError](err) || is[*ipam.InvalidError](err) || errors.Is(err, netbox.ErrCredentials) || errors.Is(err, netbox.ErrNoPrefix) ||
+		errors.Is(err, dns.ErrRefused) || errors.Is(err, dns.ErrNotZone) || errors.Is(err, dns.ErrTaken) ||
 		errors.Is(err, bmc.ErrCredentials) || errors.Is(err, bmc.ErrNoIpmitool) || errors.Is(err, bmc.ErrEndpoint)
 }
 

@@ -6,6 +6,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/worker"
 
+	"ferrodur/inventory"
 	"ferrodur/ipam"
 	"ferrodur/workflows/api"
 )
@@ -13,18 +14,21 @@ import (
 // IPAM serves the task queue ipam.
 type IPAM struct {
 	Addresses *ipam.Store
+	Inventory *inventory.Store
 }
 
 // Register makes the activities known to a worker.
 func (i *IPAM) Register(r worker.ActivityRegistry) {
 	register(r, api.AllocateAddresses, i.Allocate)
 	register(r, api.ReleaseAddresses, i.Release)
+	register(r, api.NameAddresses, i.Name)
+	register(r, api.RemoveNames, i.RemoveNames)
 }
 
 // Allocate gives an owner a link of each family; asked again, the same ones.
 func (i *IPAM) Allocate(ctx context.Context, in api.AllocateInput) (api.Links, error) {
 	links, err := i.Addresses.AllocateLinks(ctx, ipam.Request{
-		Owner: in.Owner, Site: in.Site, Role: ipam.Role(in.Role), By: by(ctx),
+		Owner: in.Owner, Site: in.Site, Role: ipam.Role(in.Role), Plan: in.Plan, Tenant: in.Tenant, By: by(ctx),
 	})
 	if err != nil {
 		return api.Links{}, fail(err)

@@ -23,6 +23,7 @@ const checkViolation = "23514"
 // counts: state, instance and hardware are left as they are.
 type Declaration struct {
 	Sites    []Site
+	Zones    []Zone
 	Plans    []Plan
 	Images   []Image
 	Switches []Switch
@@ -64,7 +65,7 @@ func (s *Store) Apply(ctx context.Context, d Declaration) (Changes, error) {
 		}
 		a := application{tx: tx, changes: &changes}
 		for _, step := range []func(context.Context, Declaration) error{
-			a.sites, a.plans, a.images, a.switches, a.servers, a.dropPorts, a.findDuplicates,
+			a.sites, a.zones, a.plans, a.images, a.switches, a.servers, a.dropPorts, a.findDuplicates,
 		} {
 			if err := step(ctx, d); err != nil {
 				return err

@@ -21,6 +21,7 @@ type Kind string
 // The kinds.
 const (
 	KindSite     Kind = "site"
+	KindZone     Kind = "zone"
 	KindPlan     Kind = "plan"
 	KindImage    Kind = "image"
 	KindSwitch   Kind = "switch"

@@ -23,10 +23,13 @@ const DefaultDomain = "default"
 // Role says what the addresses of a pool are for.
 type Role string
 
-// The roles that Ferrodur itself asks for. Others may be declared.
+// The roles. Ferrodur asks by itself for links only.
 const (
 	Tenant       Role = "tenant"       // links of instances
 	Provisioning Role = "provisioning" // links of servers to the boot service
+	Routed       Role = "routed"       // blocks that are routed to their owners
+	Elastic      Role = "elastic"      // blocks that customers keep and move
+	Service      Role = "service"      // single addresses: of a service, a loopback, a person
 )
 
 // Pool is a prefix that is allocated from.
@@ -55,6 +58,9 @@ func (p Pool) WithDefaults() Pool {
 	p.Tags = append([]string{}, p.Tags...)
 	return p
 }
+
+// Roles are all of them.
+var Roles = []Role{Tenant, Provisioning, Routed, Elastic, Service}
 
 // Kind says what an allocation is.
 type Kind string

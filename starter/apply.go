@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -53,7 +54,7 @@ name is left as it is.`,
 			if err != nil {
 				return withoutTables(err)
 			}
-			if err := ipam.New(database).PutPools(ctx, declared.Pools, by()); err != nil {
+			if err := applyAddresses(ctx, ipam.New(database), declared); err != nil {
 				return fmt.Errorf("%s: %w", file, err)
 			}
 			changes, err := inventory.New(database).Apply(ctx, declared.Declaration)
@@ -83,6 +84,25 @@ func by() ipam.By {
 		return ipam.By{Actor: who.Username}
 	}
 	return ipam.By{Actor: "starter"}
+}
+
+// applyAddresses declares what belongs to the address management. Each step may be made
+// again after the next one was refused.
+func applyAddresses(ctx context.Context, addresses *ipam.Store, declared *rackfile.Rack) error {
+	for _, domain := range declared.Domains {
+		if err := addresses.CreateDomain(ctx, domain.Name, domain.Description); err != nil {
+			return err
+		}
+	}
+	for _, prefix := range declared.Prefixes {
+		if err := addresses.PutPrefix(ctx, prefix, by()); err != nil {
+			return err
+		}
+	}
+	if err := addresses.PutPools(ctx, declared.Pools, by()); err != nil {
+		return err
+	}
+	return addresses.PutLimits(ctx, declared.Limits)
 }
 
 // notePools adds to the changes what became of the pools.

@@ -15,7 +15,7 @@ import (
 type limitFlags struct{ api.Limits }
 
 func (l *limitFlags) add(command *cobra.Command) {
-	command.Flags().Var(l, "limit", "how long a wait may last, NAME=DURATION, may be repeated: command, switch, boot, stall, job, call-home, burn-in; or attempts=N")
+	command.Flags().Var(l, "limit", "how long a wait may last, NAME=DURATION, may be repeated: command, switch, outside, boot, stall, job, call-home, burn-in; or attempts=N")
 }
 
 // Set takes one limit. It makes limitFlags a pflag.Value, as String and Type do.
@@ -33,7 +33,7 @@ func (l *limitFlags) Set(text string) error {
 		return nil
 	}
 	field, known := map[string]*time.Duration{
-		"command": &l.Command, "switch": &l.Switch, "boot": &l.Boot, "stall": &l.Stall,
+		"command": &l.Command, "switch": &l.Switch, "outside": &l.Outside, "boot": &l.Boot, "stall": &l.Stall,
 		"job": &l.Job, "call-home": &l.CallHome, "burn-in": &l.BurnIn,
 	}[name]
 	if !known {

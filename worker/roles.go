@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/metric"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
@@ -16,7 +17,6 @@ import (
 	"ferrodur/bmc"
 	"ferrodur/bootsvc"
 	"ferrodur/inventory"
-	"ferrodur/ipam"
 	"ferrodur/switches"
 	"ferrodur/workflows"
 	"ferrodur/workflows/api"
@@ -39,6 +39,7 @@ type rooms struct {
 	log     *slog.Logger
 	pool    *pgxpool.Pool
 	options options
+	meter   metric.Meter
 }
 
 type bootOptions struct {
@@ -61,8 +62,12 @@ func roles() []role {
 		{
 			name: "ipam", short: "Allocate and release addresses", queue: api.QueueIPAM,
 			wire: func(w worker.Worker, r rooms) (func(context.Context) error, error) {
-				(&activities.IPAM{Addresses: ipam.New(r.pool)}).Register(w)
-				return nil, nil
+				addresses, err := connectAddresses(r.pool)
+				if err != nil {
+					return nil, err
+				}
+				(&activities.IPAM{Addresses: addresses, Inventory: inventory.New(r.pool)}).Register(w)
+				return watchPools(addresses, r), nil
 			},
 		},
 		{
@@ -142,7 +147,7 @@ func serve(ctx context.Context, logger *slog.Logger, options options, serving ..
 			// Progress is worth showing as it is made.
 			MaxHeartbeatThrottleInterval: time.Second,
 		})
-		service, err := role.wire(w, rooms{log: logger, pool: pool, options: options})
+		service, err := role.wire(w, rooms{log: logger, pool: pool, options: options, meter: metrics.meter})
 		if err != nil {
 			return err
 		}

@@ -35,11 +35,13 @@ func (j *journey) inventory(ctx workflow.Context, summary string) workflow.Conte
 	})
 }
 
+// ipam waits for an outside IPAM, or a DNS server, that is away: that is a wait and not a
+// failure.
 func (j *journey) ipam(ctx workflow.Context, summary string) workflow.Context {
 	return options(ctx, summary, workflow.ActivityOptions{
 		TaskQueue:              api.QueueIPAM,
-		StartToCloseTimeout:    30 * time.Second,
-		ScheduleToCloseTimeout: j.limits.Command,
+		StartToCloseTimeout:    2 * time.Minute,
+		ScheduleToCloseTimeout: j.limits.Outside,
 	})
 }
 

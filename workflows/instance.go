@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -35,7 +36,7 @@ func Instance(ctx workflow.Context, order api.Order) (api.State, error) {
 		return i.state, err
 	}
 
-	err := i.there(ctx, i.steps())
+	err := i.there(ctx, i.steps(ctx))
 	if err == nil {
 		err = i.serve(ctx)
 	}
@@ -44,16 +45,22 @@ func Instance(ctx workflow.Context, order api.Order) (api.State, error) {
 }
 
 // steps is the life of an instance: each stage, and what undoes it.
-func (i *instance) steps() []step {
-	return []step{
+func (i *instance) steps(ctx workflow.Context) []step {
+	steps := []step{
 		{stage: api.StageReserve, do: i.reserveServer, undone: api.StageFree, undo: i.freeServer},
 		{stage: api.StageAllocate, do: i.allocateAddresses, undone: api.StageRelease, undo: i.releaseAddresses},
+		{stage: api.StageName, do: i.nameAddresses, undone: api.StageUnname, undo: i.removeNames},
 		{stage: api.StagePort, do: i.openPort, undone: api.StageClosePort, undo: i.closePort},
 		{stage: api.StageInstall, do: i.install, undone: api.StageWipe, undo: i.wipe, redo: api.StageInstall, skip: true},
 		{stage: api.StageConnect, do: i.connectTenant, undone: api.StageDisconnect, undo: i.disconnectTenant},
 		{stage: api.StageVerify, do: i.verify, redo: api.StageInstall},
 		{stage: api.StageStartUsage, do: i.startUsage, undone: api.StageStopUsage, undo: i.stopUsage},
 	}
+	// Instances that began before there were names have none to remove.
+	if workflow.GetVersion(ctx, "names", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		steps = slices.DeleteFunc(steps, func(s step) bool { return s.stage == api.StageName })
+	}
+	return steps
 }
 
 func (i *instance) reserveServer(ctx workflow.Context) error {
@@ -74,7 +81,7 @@ func (i *instance) freeServer(ctx workflow.Context) error {
 
 func (i *instance) allocateAddresses(ctx workflow.Context) error {
 	links, err := call(i.ipam(ctx, "tenant links"), api.AllocateAddresses,
-		api.AllocateInput{Owner: i.state.ID, Site: i.order.Site, Role: api.TenantPool})
+		api.AllocateInput{Owner: i.state.ID, Site: i.order.Site, Role: api.TenantPool, Plan: i.order.Plan, Tenant: i.order.Tenant})
 	if err != nil {
 		return err
 	}
@@ -84,6 +91,21 @@ func (i *instance) allocateAddresses(ctx workflow.Context) error {
 
 func (i *instance) releaseAddresses(ctx workflow.Context) error {
 	return do(i.ipam(ctx, "release the tenant's links"), api.ReleaseAddresses, api.ReleaseInput{Owner: i.state.ID})
+}
+
+// nameAddresses gives the instance its name in the DNS, where its site has zones.
+func (i *instance) nameAddresses(ctx workflow.Context) error {
+	named, err := call(i.ipam(ctx, "names of "+i.hostname()), api.NameAddresses, i.names())
+	i.state.DNSName = named.Name
+	return err
+}
+
+func (i *instance) removeNames(ctx workflow.Context) error {
+	return do(i.ipam(ctx, "remove the names of "+i.hostname()), api.RemoveNames, i.names())
+}
+
+func (i *instance) names() api.NameInput {
+	return api.NameInput{Owner: i.state.ID, Site: i.order.Site, Hostname: i.hostname(), Links: i.state.Addresses}
 }
 
 // install writes the image, and lets the agent reboot only when its result is stored and

@@ -29,7 +29,7 @@ func TestInstanceFromOrderToReturn(t *testing.T) {
 	w := newWorld(t)
 	w.env.RegisterDelayedCallback(func() {
 		state := w.state(t)
-		if state.Status != api.StatusActive || state.Addresses != tenantLinks {
+		if state.Status != api.StatusActive || state.Addresses != tenantLinks || state.DNSName != "o-1.example.net" {
 			t.Errorf("before the return: %+v", state)
 		}
 		if w.port != api.TenantProfile || w.disk != "tenant" || !w.powered || w.target != "" || w.instance != "active" {
@@ -49,7 +49,7 @@ func TestInstanceFromOrderToReturn(t *testing.T) {
 	}
 	// The order on the way back: cut off, wiped, shut, and only then given away.
 	positions := []int{
-		slices.Index(w.trail, "Wipe"), slices.Index(w.trail, "StoreWipe"), slices.Index(w.trail, "ReleaseAddresses"), slices.Index(w.trail, "FreeServer"),
+		slices.Index(w.trail, "Wipe"), slices.Index(w.trail, "StoreWipe"), slices.Index(w.trail, "RemoveNames"), slices.Index(w.trail, "ReleaseAddresses"), slices.Index(w.trail, "FreeServer"),
 	}
 	if !slices.IsSorted(positions) || positions[0] < 0 {
 		t.Errorf("the way back was %s", strings.Join(w.trail, " "))
@@ -61,8 +61,8 @@ func TestInstanceFromOrderToReturn(t *testing.T) {
 func TestInstanceSurvivesEveryFailure(t *testing.T) {
 	passing := errors.New("the network is away")
 	for _, activity := range []string{
-		"ReserveServer", "AllocateAddresses", "ConfigurePort", "SetInstanceState", "SetBootTarget", "PowerCycle", "AwaitAgent",
-		"Install", "SetBootDevice", "ReleaseAgent", "Verify", "ClearBootTarget", "PowerOff", "Wipe", "StoreWipe", "ReleaseAddresses", "FreeServer",
+		"ReserveServer", "AllocateAddresses", "NameAddresses", "ConfigurePort", "SetInstanceState", "SetBootTarget", "PowerCycle", "AwaitAgent",
+		"Install", "SetBootDevice", "ReleaseAgent", "Verify", "ClearBootTarget", "PowerOff", "Wipe", "StoreWipe", "RemoveNames", "ReleaseAddresses", "FreeServer",
 	} {
 		for _, before := range []bool{true, false} {
 			when := map[bool]string{true: "before", false: "after"}[before]
@@ -78,7 +78,7 @@ func TestInstanceSurvivesEveryFailure(t *testing.T) {
 		}
 	}
 	for _, activity := range []string{
-		"ReserveServer", "AllocateAddresses", "ConfigurePort", "SetInstanceState", "SetBootTarget", "PowerCycle", "AwaitAgent",
+		"ReserveServer", "AllocateAddresses", "NameAddresses", "ConfigurePort", "SetInstanceState", "SetBootTarget", "PowerCycle", "AwaitAgent",
 		"Install", "SetBootDevice", "ReleaseAgent", "Verify",
 	} {
 		for _, before := range []bool{true, false} {

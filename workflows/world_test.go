@@ -30,6 +30,7 @@ type world struct {
 	server   string            // its state
 	instance string            // the instance's state
 	links    map[string]bool   // owners of links
+	name     string            // the instance's name in the DNS
 	port     api.Profile       // the server's port
 	powered  bool              // the server's power
 	disk     string            // "", "tenant", "clean"
@@ -118,6 +119,17 @@ func newWorld(t *testing.T) *world {
 	})
 	handle(w, api.ReleaseAddresses, func(in api.ReleaseInput) (api.None, error) {
 		delete(w.links, in.Owner)
+		return api.None{}, nil
+	})
+	handle(w, api.NameAddresses, func(in api.NameInput) (api.Named, error) {
+		w.name = in.Hostname + ".example.net"
+		return api.Named{Name: w.name}, nil
+	})
+	handle(w, api.RemoveNames, func(in api.NameInput) (api.None, error) {
+		if !w.links[in.Owner] {
+			return api.None{}, errors.New("test: the addresses were released with names on them")
+		}
+		w.name = ""
 		return api.None{}, nil
 	})
 	handle(w, api.ConfigurePort, func(in api.ConfigurePortInput) (api.PortChange, error) {
@@ -217,6 +229,7 @@ func (w *world) held() []string {
 	note(w.holder != "", "the server is held by %s", w.holder)
 	note(w.port != api.QuarantineProfile, "the port is %s", w.port)
 	note(w.powered, "the server is on")
+	note(w.name != "", "the DNS knows %s", w.name)
 	note(w.disk == "tenant", "the disk holds the tenant's data")
 	note(w.target != "", "boot target %s is live", w.target)
 	for owner := range w.links {

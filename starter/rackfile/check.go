@@ -16,20 +16,28 @@ import (
 
 	"ferrodur/inventory"
 	"ferrodur/ipam"
+	"ferrodur/ipam/dns"
 )
 
-// kindPool completes the inventory's kinds: pools belong to the address management.
-const kindPool inventory.Kind = "pool"
+// What belongs to the address management completes the inventory's kinds.
+const (
+	kindPool   inventory.Kind = "pool"
+	kindDomain inventory.Kind = "domain"
+)
 
 func parseRole(text string, role *ipam.Role) error {
 	*role = ipam.Role(text)
-	if *role != ipam.Tenant && *role != ipam.Provisioning {
-		return fmt.Errorf("must be %s or %s, not %q", ipam.Tenant, ipam.Provisioning, text)
+	if !slices.Contains(ipam.Roles, *role) {
+		names := make([]string, len(ipam.Roles))
+		for i, r := range ipam.Roles {
+			names[i] = string(r)
+		}
+		return fmt.Errorf("must be one of %s, not %q", strings.Join(names, ", "), text)
 	}
 	return nil
 }
 
-// parsePrefix reads a prefix that at least one link of two addresses fits into.
+// parsePrefix reads a prefix in its canonical form.
 func parsePrefix(text string, prefix *netip.Prefix) error {
 	p, err := netip.ParsePrefix(text)
 	switch {
@@ -37,10 +45,21 @@ func parsePrefix(text string, prefix *netip.Prefix) error {
 		return fmt.Errorf(`must be a prefix such as "198.51.100.0/24", not %q`, text)
 	case p != p.Masked():
 		return fmt.Errorf("%s has host bits set: write %s", text, p.Masked())
-	case p.Bits() >= p.Addr().BitLen():
-		return fmt.Errorf("%s is one address: a link needs two", text)
+	case p.Addr().Is4In6():
+		return fmt.Errorf("%s is IPv4 in IPv6 form: write it as IPv4", text)
 	}
 	*prefix = p
+	return nil
+}
+
+func checkZoneName(text string) error {
+	return dns.Zone{Name: text, Key: "k", Algorithm: dns.Algorithms[0]}.Validate()
+}
+
+func checkAlgorithm(text string) error {
+	if !slices.Contains(dns.Algorithms, text) {
+		return fmt.Errorf("must be one of %s, not %q", strings.Join(dns.Algorithms, ", "), text)
+	}
 	return nil
 }
 

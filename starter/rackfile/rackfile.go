@@ -17,8 +17,14 @@ import (
 // Rack is what a rack file declares.
 type Rack struct {
 	inventory.Declaration
-	Pools []ipam.Pool
+	Domains  []Domain
+	Prefixes []ipam.Prefix
+	Pools    []ipam.Pool
+	Limits   []ipam.Limit
 }
+
+// Domain is a routing domain (VRF).
+type Domain struct{ Name, Description string }
 
 // Parse reads a rack file. Its error is Problems: everything that is wrong, at once.
 // The filename is for these only. No problem repeats what stands where a secret

@@ -54,7 +54,7 @@ func TestProblems(t *testing.T) {
 		want     []string
 	}{
 		"unknown field":        {"    rack: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", "    colour: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", []string{`46:5: server srv1: there is no field "colour"; the fields are bmc, declared, disk, mac, name, plan, port, rack, site, switch`}},
-		"unknown section":      {"plans:", "flavours:", []string{`19:1: rack file: there is no field "flavours"; the fields are images, plans, pools, servers, sites, switches`, `47:11: server srv1: plan "c1.small" is not declared; declared are: none`, `63:11: server srv2: plan "c1.small" is not declared; declared are: none`}},
+		"unknown section":      {"plans:", "flavours:", []string{`19:1: rack file: there is no field "flavours"; the fields are domains, images, limits, plans, pools, prefixes, servers, sites, switches, zones`, `47:11: server srv1: plan "c1.small" is not declared; declared are: none`, `63:11: server srv2: plan "c1.small" is not declared; declared are: none`}},
 		"wrong type":           {" threads: 2\n", " threads: two\n", []string{"22:14: plan c1.small: threads must be a whole number, not text"}},
 		"a list for text":      {"user: ferrodur", "user: [a]", []string{"37:11: switch sw1: user must be text, not a list"}},
 		"missing field":        {"    plan: c1.small\n    switch: sw1\n    port: swp1\n", "    switch: sw1\n    port: swp1\n", []string{"44:5: server srv1: plan is missing"}},
@@ -71,7 +71,7 @@ func TestProblems(t *testing.T) {
 		"bad prefix":           {"192.0.2.128/25", "192.0.2.128/33", []string{`18:13: pool ewr1-provisioning: prefix must be a prefix such as "198.51.100.0/24", not "192.0.2.128/33"`}},
 		"host bits":            {"192.0.2.128/25", "192.0.2.129/25", []string{"18:13: pool ewr1-provisioning: prefix 192.0.2.129/25 has host bits set: write 192.0.2.128/25"}},
 		"overlap":              {"192.0.2.128/25", "198.51.100.128/25", []string{"18:13: pool ewr1-provisioning: prefix 198.51.100.128/25 overlaps 198.51.100.0/24 of pool ewr1-tenant-v4"}},
-		"bad role":             {"role: provisioning", "role: guest", []string{`17:11: pool ewr1-provisioning: role must be tenant or provisioning, not "guest"`}},
+		"bad role":             {"role: provisioning", "role: guest", []string{`17:11: pool ewr1-provisioning: role must be one of tenant, provisioning, routed, elastic, service, not "guest"`}},
 		"no unit":              {"prefix: 198.51.100.0/24\n    quarantine: 24h", "prefix: 198.51.100.0/24\n    quarantine: 24", []string{`9:17: pool ewr1-tenant-v4: quarantine must be a time with its unit such as "30s" or "24h", not "24"`}},
 		"negative time":        {"prefix: 198.51.100.0/24\n    quarantine: 24h", "prefix: 198.51.100.0/24\n    quarantine: -1h", []string{"9:17: pool ewr1-tenant-v4: quarantine must not be negative, as -1h is"}},
 		"negative number":      {"memory_mib: 1536", "memory_mib: -1", []string{"23:17: plan c1.small: memory_mib must be from 0 to 2147483647, not -1"}},
@@ -85,7 +85,7 @@ func TestProblems(t *testing.T) {
 		"alias":                {"rack: r1\n    plan: c1.small\n    switch: sw1\n    port: swp2", "rack: *r\n    plan: c1.small\n    switch: sw1\n    port: swp2", []string{"62:11: server srv2: rack must be text, not an anchor or alias, which a rack file does not use: write it out"}},
 		"not a list":           {"ports: [swp1, swp2]", "ports: swp1", []string{`42:12: switch sw1: ports must be a list, each element after a "-", not text`}},
 		"a name for a command": {"ports: [swp1, swp2]", `ports: [swp1, swp2, "swp3; reload"]`, []string{`42:25: switch sw1: port "swp3; reload" is no interface name`}},
-		"two problems at once": {"site: ewr1\n    role: provisioning", "site: lhr1\n    role: guest", []string{`16:11: pool ewr1-provisioning: site "lhr1" is not declared; declared are: ewr1`, `17:11: pool ewr1-provisioning: role must be tenant or provisioning, not "guest"`}},
+		"two problems at once": {"site: ewr1\n    role: provisioning", "site: lhr1\n    role: guest", []string{`16:11: pool ewr1-provisioning: site "lhr1" is not declared; declared are: ewr1`, `17:11: pool ewr1-provisioning: role must be one of tenant, provisioning, routed, elastic, service, not "guest"`}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -101,6 +101,72 @@ func TestProblems(t *testing.T) {
 			}
 			require.Equal(t, test.want, got)
 		})
+	}
+}
+
+const addresses = `
+sites: [{name: ewr1}]
+zones:
+  - {name: ewr1.example.net, site: ewr1, server: "192.0.2.53:53", key: ferrodur, secret: "env:DNS_KEY"}
+domains: [{name: blue, description: private}]
+prefixes:
+  - {prefix: 10.0.0.0/8, domain: blue, tags: [ours]}
+  - {prefix: 10.9.0.0/16, domain: blue, kind: reserved, site: ewr1, description: the office}
+pools:
+  - {name: vips, site: ewr1, role: service, prefix: 203.0.113.7/32}
+  - name: links
+    site: ewr1
+    domain: blue
+    role: tenant
+    prefix: 10.1.0.0/16
+    plan: c1.small
+    tenant: acme
+    threshold: 75
+    source: netbox
+    tags: [a, b]
+    description: for acme
+limits:
+  - {tenant: acme, ipv4: 64, ipv6: /48}
+`
+
+func TestAddresses(t *testing.T) {
+	rack, err := rackfile.Parse("rack.yaml", []byte(addresses))
+	require.NoError(t, err)
+	require.Equal(t, []rackfile.Domain{{Name: "blue", Description: "private"}}, rack.Domains)
+	require.Equal(t, []inventory.Zone{{
+		Name: "ewr1.example.net", Site: "ewr1", Server: "192.0.2.53:53", Key: "ferrodur", Algorithm: "hmac-sha256", Secret: "env:DNS_KEY",
+	}}, rack.Zones)
+	require.Equal(t, []ipam.Prefix{
+		{Domain: "blue", Prefix: netip.MustParsePrefix("10.0.0.0/8"), Kind: ipam.Container, Tags: []string{"ours"}},
+		{Domain: "blue", Prefix: netip.MustParsePrefix("10.9.0.0/16"), Kind: ipam.Reserved, Site: "ewr1", Description: "the office"},
+	}, rack.Prefixes)
+	require.Equal(t, ipam.Pool{
+		Domain: "blue", Name: "links", Site: "ewr1", Role: ipam.Tenant, Prefix: netip.MustParsePrefix("10.1.0.0/16"),
+		Plan: "c1.small", Tenant: "acme", Threshold: 75, Source: "netbox", Tags: []string{"a", "b"}, Description: "for acme",
+	}, rack.Pools[1])
+	require.Equal(t, []ipam.Limit{
+		{Tenant: "acme", Family: ipam.IPv4, Addresses: 64}, {Tenant: "acme", Family: ipam.IPv6, Addresses: 1 << 80},
+	}, rack.Limits)
+
+	for _, test := range []struct{ old, new, want string }{
+		{"secret: \"env:DNS_KEY\"", "secret: hunter2", `zone ewr1.example.net: secret is not a secret reference`},
+		{"key: ferrodur, ", "", `zone[s]?.*key is missing`},
+		{"domain: blue, tags", "domain: red, tags", `prefix.* domain "red" is not declared; declared are: blue`},
+		{"kind: reserved", "kind: pool", `prefix 10.9.0.0/16: kind must be container or reserved, not "pool"`},
+		{"site: ewr1, description: the office", "site: lhr1", `site "lhr1" is not declared`},
+		{"threshold: 75", "threshold: 101", `pool links: threshold must be from 1 to 100`},
+		{"source: netbox", "source: infoblox", `pool links: source must be netbox`},
+		{"role: tenant\n    prefix: 10.1.0.0/16", "role: tenant\n    prefix: 10.1.0.0/32", `10.1.0.0/32 is one address: a link needs two`},
+		{"ipv4: 64", "ipv4: -1", `limits of acme: ipv4 must be a number of addresses`},
+		{"ipv6: /48", "ipv6: /129", `limits of acme: ipv6 must be a number of addresses`},
+		{"ipv4: 64, ipv6: /48", "", `has neither an ipv4 nor an ipv6 limit`},
+		{"tags: [a, b]", "tags: [[a]]", `tags must be a list of texts`},
+	} {
+		require.Equal(t, 1, strings.Count(addresses, test.old), test.old)
+		_, err := rackfile.Parse("rack.yaml", []byte(strings.Replace(addresses, test.old, test.new, 1)))
+		require.Error(t, err, test.new)
+		require.Regexp(t, test.want, err.Error())
+		require.NotContains(t, err.Error(), "hunter2")
 	}
 }
 

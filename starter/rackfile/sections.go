@@ -18,7 +18,11 @@ func (r *reader) rack(root ast.Node, rack *Rack) {
 		return
 	}
 	rack.Sites = section(top, "sites", readSite)
+	rack.Zones = readZones(top)
+	rack.Domains = section(top, "domains", readDomain)
+	rack.Prefixes = section(top, "prefixes", readPrefix)
 	rack.Pools = section(top, "pools", readPool)
+	rack.Limits = slices.Concat(section(top, "limits", readLimits)...)
 	rack.Plans = section(top, "plans", readPlan)
 	rack.Images = section(top, "images", readImage)
 	rack.Switches = section(top, "switches", readSwitch)
@@ -46,14 +50,6 @@ func section[T any](top *object, name string, read func(*object) T) []T {
 
 func readSite(o *object) inventory.Site {
 	return inventory.Site{Name: o.name(inventory.KindSite), Description: o.optional("description")}
-}
-
-func readPool(o *object) ipam.Pool {
-	pool := ipam.Pool{Name: o.name(kindPool), Site: o.reference(inventory.KindSite)}
-	o.parsed("role", func(text string) error { return parseRole(text, &pool.Role) })
-	o.parsed("prefix", func(text string) error { return parsePrefix(text, &pool.Prefix) })
-	o.check("quarantine", o.optional("quarantine"), func(text string) error { return parseDuration(text, &pool.Quarantine) })
-	return pool
 }
 
 func readPlan(o *object) inventory.Plan {
@@ -184,7 +180,7 @@ func (r *reader) findOverlaps(top *object, pools []ipam.Pool) {
 	}
 	for i, pool := range pools {
 		for _, earlier := range pools[:i] {
-			if pool.Prefix.IsValid() && earlier.Prefix.IsValid() && pool.Prefix.Overlaps(earlier.Prefix) {
+			if pool.Domain == earlier.Domain && pool.Prefix.IsValid() && earlier.Prefix.IsValid() && pool.Prefix.Overlaps(earlier.Prefix) {
 				r.report(prefixNode(nodes[i]), "pool %s: prefix %s overlaps %s of pool %s", pool.Name, pool.Prefix, earlier.Prefix, earlier.Name)
 			}
 		}

@@ -32,6 +32,8 @@ const (
 const (
 	AllocateAddresses Activity[AllocateInput, Links] = "AllocateAddresses"
 	ReleaseAddresses  Activity[ReleaseInput, None]   = "ReleaseAddresses"
+	NameAddresses     Activity[NameInput, Named]     = "NameAddresses"
+	RemoveNames       Activity[NameInput, None]      = "RemoveNames"
 )
 
 // The switch activities, on SiteQueue(RoleSwitch, site).
@@ -138,14 +140,29 @@ type StoreWipeInput struct {
 
 // AllocateInput asks for a link of each family that the site has pools of the role for.
 type AllocateInput struct {
-	Owner string   `json:"owner"`
-	Site  string   `json:"site"`
-	Role  PoolRole `json:"role"`
+	Owner  string   `json:"owner"`
+	Site   string   `json:"site"`
+	Role   PoolRole `json:"role"`
+	Plan   string   `json:"plan,omitempty"`
+	Tenant string   `json:"tenant,omitempty"`
 }
 
 // ReleaseInput gives back all that an owner holds.
 type ReleaseInput struct {
 	Owner string `json:"owner"`
+}
+
+// NameInput says which host has which addresses.
+type NameInput struct {
+	Owner    string `json:"owner"`
+	Site     string `json:"site"`
+	Hostname string `json:"hostname"`
+	Links    Links  `json:"links"`
+}
+
+// Named is what a host is called in the DNS; empty where its site has no zone for names.
+type Named struct {
+	Name string `json:"name,omitempty"`
 }
 
 // ConfigurePortInput says what a server's port should be. Links is empty for quarantine.

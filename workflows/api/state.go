@@ -10,6 +10,7 @@ type Stage string
 const (
 	StageReserve    Stage = "reserve server"
 	StageAllocate   Stage = "allocate addresses"
+	StageName       Stage = "name addresses"
 	StagePort       Stage = "configure port"
 	StageInstall    Stage = "install"
 	StageConnect    Stage = "connect tenant"
@@ -20,6 +21,7 @@ const (
 	StageDisconnect Stage = "disconnect tenant"
 	StageWipe       Stage = "wipe"
 	StageClosePort  Stage = "close port"
+	StageUnname     Stage = "remove names"
 	StageRelease    Stage = "release addresses"
 	StageFree       Stage = "free server"
 
@@ -54,6 +56,7 @@ type State struct {
 	Image     string        `json:"image,omitempty"`
 	Server    Server        `json:"server,omitzero"`
 	Addresses Links         `json:"addresses,omitzero"`
+	DNSName   string        `json:"dns_name,omitempty"`
 	Stages    []StageRecord `json:"stages"`
 }
 

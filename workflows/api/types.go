@@ -14,6 +14,7 @@ type Order struct {
 	Site     string   `json:"site"`
 	Plan     string   `json:"plan"`
 	Image    string   `json:"image"`
+	Tenant   string   `json:"tenant,omitempty"`   // who pays, and whose limit counts
 	Hostname string   `json:"hostname,omitempty"` // default: the order's ID
 	SSHKeys  []string `json:"ssh_keys"`           // public keys, authorized_keys form
 	// UserData says that the inventory holds user data for this order. The content
@@ -36,6 +37,7 @@ const (
 type Limits struct {
 	Command  time.Duration `json:"command_ns,omitempty"`   // one database or BMC activity with its retries; 10 min
 	Switch   time.Duration `json:"switch_ns,omitempty"`    // a switch that is away or locked; 12 h
+	Outside  time.Duration `json:"outside_ns,omitempty"`   // an IPAM or DNS server that is away; 12 h
 	Boot     time.Duration `json:"boot_ns,omitempty"`      // each phase from power-on to the agent; 3 min
 	Stall    time.Duration `json:"stall_ns,omitempty"`     // an agent that makes no progress; 3 min
 	Job      time.Duration `json:"job_ns,omitempty"`       // an agent's whole job; 24 h
@@ -47,7 +49,7 @@ type Limits struct {
 // WithDefaults fills the zero fields.
 func (l Limits) WithDefaults() Limits {
 	return l.Or(Limits{
-		Command: 10 * time.Minute, Switch: 12 * time.Hour, Boot: 3 * time.Minute, Stall: 3 * time.Minute,
+		Command: 10 * time.Minute, Switch: 12 * time.Hour, Outside: 12 * time.Hour, Boot: 3 * time.Minute, Stall: 3 * time.Minute,
 		Job: 24 * time.Hour, CallHome: 15 * time.Minute, BurnIn: 10 * time.Second, Attempts: 2,
 	})
 }
@@ -55,7 +57,7 @@ func (l Limits) WithDefaults() Limits {
 // Or fills the zero fields from other.
 func (l Limits) Or(other Limits) Limits {
 	return Limits{
-		Command: cmp.Or(l.Command, other.Command), Switch: cmp.Or(l.Switch, other.Switch), Boot: cmp.Or(l.Boot, other.Boot),
+		Command: cmp.Or(l.Command, other.Command), Switch: cmp.Or(l.Switch, other.Switch), Outside: cmp.Or(l.Outside, other.Outside), Boot: cmp.Or(l.Boot, other.Boot),
 		Stall: cmp.Or(l.Stall, other.Stall), Job: cmp.Or(l.Job, other.Job), CallHome: cmp.Or(l.CallHome, other.CallHome),
 		Attempts: cmp.Or(l.Attempts, other.Attempts), BurnIn: cmp.Or(l.BurnIn, other.BurnIn),
 	}
