@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -84,12 +83,6 @@ type allocation struct {
 type key struct {
 	owner, name string
 	family      Family
-}
-
-// inDomain has a statement work on the partition of one routing domain, which has indexes
-// of its own, and spares the planner the choice.
-func inDomain(domain int32, statement string) string {
-	return strings.ReplaceAll(statement, "ipam.allocations", fmt.Sprintf("ipam.allocations_%d", domain))
 }
 
 // allocateBatch serves the calls in one transaction, and two round trips where nothing has

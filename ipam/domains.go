@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -62,4 +63,13 @@ func (s *Store) CreateDomain(ctx context.Context, name, description string) erro
 		return fmt.Errorf("create routing domain %s: %w", name, err)
 	}
 	return nil
+}
+
+// inDomain has a statement work on the partitions of one routing domain, which have indexes
+// of their own, and spares the planner the choice.
+func inDomain(domain int32, statement string) string {
+	for _, table := range []string{"ipam.allocations", "ipam.prefixes"} {
+		statement = strings.ReplaceAll(statement, table, fmt.Sprintf("%s_%d", table, domain))
+	}
+	return statement
 }

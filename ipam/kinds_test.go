@@ -2,7 +2,10 @@ package ipam_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -256,21 +259,32 @@ func TestTree(t *testing.T) {
 	if _, err := store.Allocate(ctx, wanting("a", ipam.Want{Kind: ipam.KindBlock, Bits: 26, Family: ipam.IPv4})); err != nil {
 		t.Fatal(err)
 	}
-	nodes, err := store.Tree(ctx, "")
-	if err != nil {
-		t.Fatal(err)
+	tree := func(filter ipam.TreeFilter) (lines []string) {
+		nodes, err := store.Tree(ctx, filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range nodes {
+			lines = append(lines, fmt.Sprintf("%d %s used %.0f pools %d", n.Depth, n.Prefix.Prefix, n.Used, n.Pools))
+		}
+		return lines
 	}
-	want := []struct {
-		prefix string
-		depth  int
-		held   float64
-	}{{"10.0.0.0/8", 0, 64}, {"10.1.0.0/16", 1, 64}, {"10.1.2.0/24", 2, 64}, {"10.2.0.0/16", 1, 0}}
-	if len(nodes) != len(want) {
-		t.Fatalf("%+v", nodes)
-	}
-	for i, w := range want {
-		if n := nodes[i]; n.Prefix.Prefix.String() != w.prefix || n.Depth != w.depth || n.Held != w.held {
-			t.Errorf("node %d is %+v, want %+v", i, n, w)
+	all := []string{"0 10.0.0.0/8 used 64 pools 1", "1 10.1.0.0/16 used 64 pools 1", "2 10.1.2.0/24 used 64 pools 1", "1 10.2.0.0/16 used 0 pools 0"}
+	for _, test := range []struct {
+		filter ipam.TreeFilter
+		want   []string
+	}{
+		{ipam.TreeFilter{}, all},
+		{ipam.TreeFilter{Depth: 1}, all[:1]},
+		{ipam.TreeFilter{Depth: 2}, []string{all[0], all[1], all[3]}},
+		{ipam.TreeFilter{Depth: 3}, all},
+		{ipam.TreeFilter{Depth: 9}, all},
+		{ipam.TreeFilter{Under: netip.MustParsePrefix("10.1.0.0/16")}, []string{"0 10.1.0.0/16 used 64 pools 1", "1 10.1.2.0/24 used 64 pools 1"}},
+		{ipam.TreeFilter{Under: netip.MustParsePrefix("10.0.0.0/8"), Depth: 2}, []string{all[0], all[1], all[3]}},
+		{ipam.TreeFilter{Under: netip.MustParsePrefix("11.0.0.0/8"), Depth: 2}, nil},
+	} {
+		if got := tree(test.filter); !slices.Equal(got, test.want) {
+			t.Errorf("%+v:\n%s\nwant\n%s", test.filter, strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 		}
 	}
 	holder, err := store.HolderOf(ctx, "", netip.MustParsePrefix("10.1.2.63/32"))

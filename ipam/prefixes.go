@@ -53,14 +53,6 @@ func recordPrefix(ctx context.Context, tx pgx.Tx, domain int32, id int64, before
 	return err
 }
 
-// Node is a prefix with its place in the tree and how full it is.
-type Node struct {
-	Prefix
-	Depth int     // 0 at the top
-	Held  float64 // addresses in allocations, here and below; exact up to 2^53
-	Size  float64 // addresses
-}
-
 // PutPrefix declares a container or a reserved prefix. Pools are declared by PutPools.
 //
 // Errors: *InvalidError, *OverlapError.
@@ -155,50 +147,6 @@ func removePrefix(ctx context.Context, tx pgx.Tx, domain int32, prefix netip.Pre
 	batch.Queue(`INSERT INTO ipam.history (domain, prefix, action, kind, actor, workflow, before) VALUES ($1, $2, 'remove', $3, $4, $5, $6)`,
 		domain, prefix, kind, by.Actor, by.Workflow, before)
 	return tx.SendBatch(ctx, &batch).Close()
-}
-
-// Tree lists the prefixes of a routing domain, each after the one that it lies in.
-func (s *Store) Tree(ctx context.Context, domain string) ([]Node, error) {
-	domain = cmp.Or(domain, DefaultDomain)
-	id, err := s.domains.id(ctx, s.pool, domain)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.pool.Query(ctx, inDomain(id, `
-		SELECT `+prefixColumns+`, coalesce(a.held, 0)
-		FROM ipam.prefixes p LEFT JOIN (
-			SELECT pool, sum(2::float8 ^ (CASE family(prefix) WHEN 4 THEN 32 ELSE 128 END - masklen(prefix))) AS held
-			FROM ipam.allocations WHERE released_at IS NULL GROUP BY pool) a ON a.pool = p.id
-		WHERE p.domain = $1 ORDER BY p.prefix`), id)
-	if err != nil {
-		return nil, fmt.Errorf("list the prefixes of %s: %w", domain, err)
-	}
-	nodes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (n Node, err error) {
-		err = row.Scan(append(n.columns(), &n.Held)...)
-		n.Domain, n.Size = domain, addresses(n.Prefix.Prefix)
-		return n, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list the prefixes of %s: %w", domain, err)
-	}
-	nest(nodes)
-	return nodes, nil
-}
-
-// nest finds the depth of nodes in the order of their prefixes, and adds what each holds to
-// all that it lies in.
-func nest(nodes []Node) {
-	var above []int // the nodes that the one at hand lies in, outermost first
-	for i := range nodes {
-		for len(above) > 0 && !covers(nodes[above[len(above)-1]].Prefix.Prefix, nodes[i].Prefix.Prefix) {
-			above = above[:len(above)-1]
-		}
-		nodes[i].Depth = len(above)
-		for _, outer := range above {
-			nodes[outer].Held += nodes[i].Held
-		}
-		above = append(above, i)
-	}
 }
 
 // Holder is what an address lies in.
