@@ -445,11 +445,17 @@ func (r Request) normal() (Request, error) {
 	if len(r.Wants) == 0 {
 		return invalid("%s wants nothing", r.Owner)
 	}
+	if err := checkTexts(r.Tenant, r.Plan, r.By.Actor, r.By.Workflow); err != nil {
+		return invalid("%v", err)
+	}
 	r.Domain = cmp.Or(r.Domain, DefaultDomain)
 	wants := make([]Want, len(r.Wants))
 	seen := map[key]bool{}
 	for i, want := range r.Wants {
 		want.Kind = cmp.Or(want.Kind, KindLink)
+		if err := checkTexts(want.Name, want.Reason); err != nil {
+			return invalid("%v", err)
+		}
 		if chosen := want.Chosen; chosen.IsValid() {
 			switch {
 			case chosen.Addr().Is4In6():

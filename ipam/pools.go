@@ -8,9 +8,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -34,7 +32,7 @@ func (s *Store) PutPools(ctx context.Context, pools []Pool, by By) error {
 			return fmt.Errorf("declare pools: %w", err)
 		}
 		for _, pool := range pools {
-			if err := put(ctx, tx, pool, by); err != nil {
+			if _, err := put(ctx, tx, pool, by); err != nil {
 				return fmt.Errorf("declare pool %s: %w", pool.Name, err)
 			}
 		}
@@ -83,42 +81,20 @@ func (p Pool) Validate() error {
 	case p.Threshold < 0 || p.Threshold > 100:
 		return invalid("its threshold is not between 1 and 100 percent")
 	}
-	if err := checkPrefix(p.Prefix); err != nil {
-		return invalid(err.Error())
+	for _, err := range []error{
+		checkPrefix(p.Prefix), checkTags(p.Tags), checkTexts(p.Name, p.Site, string(p.Role), p.Plan, p.Tenant, p.Source, p.Description),
+	} {
+		if err != nil {
+			return invalid(err.Error())
+		}
 	}
 	return nil
 }
 
-// checkPrefix refuses what is not the canonical form of a prefix.
-func checkPrefix(p netip.Prefix) error {
-	switch {
-	case !p.IsValid():
-		return errors.New("it needs a prefix")
-	case p.Addr().Is4In6():
-		return fmt.Errorf("%s is an IPv4 address in IPv6 form: write it as IPv4", p)
-	case p.Masked() != p:
-		return fmt.Errorf("%s has bits set behind its length: write %s", p, p.Masked())
-	}
-	return nil
-}
-
-// maxOwner bounds the caller's key.
-const maxOwner = 255
-
-func checkOwner(owner string) error {
-	switch {
-	case owner == "":
-		return &InvalidError{What: "request", Reason: "it names no owner"}
-	case len(owner) > maxOwner || !utf8.ValidString(owner) || strings.ContainsRune(owner, 0):
-		return &InvalidError{What: "request", Reason: fmt.Sprintf("the owner is longer than %d bytes, or no text", maxOwner)}
-	}
-	return nil
-}
-
-func put(ctx context.Context, tx pgx.Tx, pool Pool, by By) error {
+func put(ctx context.Context, tx pgx.Tx, pool Pool, by By) (changed bool, err error) {
 	domain, err := domainID(ctx, tx, pool.Domain)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var (
 		old    Pool
@@ -132,10 +108,10 @@ func put(ctx context.Context, tx pgx.Tx, pool Pool, by By) error {
 	case errors.Is(err, pgx.ErrNoRows):
 		return create(ctx, tx, domain, pool, by)
 	case err != nil:
-		return err
+		return false, err
 	}
 	if err := mayChange(ctx, tx, domain, id, old, pool); err != nil {
-		return err
+		return false, err
 	}
 	_, err = tx.Exec(ctx, `UPDATE ipam.prefixes SET site = $3, role = $4, prefix = $5, quarantine = $6, plan = $7, tenant = $8,
 		threshold = $9, source = $10, tags = $11, description = $12
@@ -143,29 +119,29 @@ func put(ctx context.Context, tx pgx.Tx, pool Pool, by By) error {
 		domain, id, pool.Site, pool.Role, pool.Prefix, pool.Quarantine, pool.Plan, pool.Tenant,
 		pool.Threshold, pool.Source, pool.Tags, pool.Description)
 	if err != nil {
-		return overlap(pool, err)
+		return false, overlap(pool, err)
 	}
-	if err := recordPrefix(ctx, tx, domain, id, before, by); err != nil {
-		return err
+	if changed, err = recordPrefix(ctx, tx, domain, id, before, by); err != nil {
+		return false, err
 	}
 	if old.Prefix == pool.Prefix && old.Source == pool.Source {
-		return nil
+		return changed, nil
 	}
-	return resize(ctx, tx, domain, id, old, pool)
+	return true, resize(ctx, tx, domain, id, old, pool)
 }
 
-func create(ctx context.Context, tx pgx.Tx, domain int32, pool Pool, by By) error {
+func create(ctx context.Context, tx pgx.Tx, domain int32, pool Pool, by By) (changed bool, err error) {
 	var id int64
-	err := tx.QueryRow(ctx, `INSERT INTO ipam.prefixes (domain, kind, name, site, role, prefix, quarantine, plan, tenant, threshold, source, tags, description)
+	err = tx.QueryRow(ctx, `INSERT INTO ipam.prefixes (domain, kind, name, site, role, prefix, quarantine, plan, tenant, threshold, source, tags, description)
 		VALUES ($1, 'pool', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id`,
 		domain, pool.Name, pool.Site, pool.Role, pool.Prefix, pool.Quarantine, pool.Plan, pool.Tenant,
 		pool.Threshold, pool.Source, pool.Tags, pool.Description).Scan(&id)
 	if err != nil {
-		return overlap(pool, err)
+		return false, overlap(pool, err)
 	}
 	if pool.Source == "" {
 		if _, err := tx.Exec(ctx, `INSERT INTO ipam.free (pool, prefix) VALUES ($1, $2)`, id, pool.Prefix); err != nil {
-			return err
+			return false, err
 		}
 	}
 	return recordPrefix(ctx, tx, domain, id, nil, by)

@@ -44,31 +44,29 @@ func (p *Prefix) columns() []any {
 // describePrefix is a prefix p as the history keeps it.
 const describePrefix = `to_jsonb(p) - '{domain,id,prefix,kind}'::text[]`
 
-// recordPrefix records what became of a prefix, if anything did.
-func recordPrefix(ctx context.Context, tx pgx.Tx, domain int32, id int64, before []byte, by By) error {
-	_, err := tx.Exec(ctx, `INSERT INTO ipam.history (domain, prefix, action, kind, actor, workflow, before, after)
+// recordPrefix records what became of a prefix, and says whether anything did.
+func recordPrefix(ctx context.Context, tx pgx.Tx, domain int32, id int64, before []byte, by By) (changed bool, err error) {
+	done, err := tx.Exec(ctx, `INSERT INTO ipam.history (domain, prefix, action, kind, actor, workflow, before, after)
 		SELECT p.domain, p.prefix, 'declare', p.kind, $3, $4, $5::jsonb, `+describePrefix+`
 		FROM ipam.prefixes p WHERE p.domain = $1 AND p.id = $2 AND `+describePrefix+` IS DISTINCT FROM $5::jsonb`,
 		domain, id, by.Actor, by.Workflow, before)
-	return err
+	return done.RowsAffected() > 0, err
 }
 
 // PutPrefix declares a container or a reserved prefix. Pools are declared by PutPools.
 //
 // Errors: *InvalidError, *OverlapError.
 func (s *Store) PutPrefix(ctx context.Context, p Prefix, by By) error {
-	if p.Kind != Container && p.Kind != Reserved {
-		return &InvalidError{What: "prefix " + p.Prefix.String(), Reason: fmt.Sprintf("%q is neither %s nor %s", p.Kind, Container, Reserved)}
-	}
-	if err := checkPrefix(p.Prefix); err != nil {
-		return &InvalidError{What: "prefix", Reason: err.Error()}
+	if err := p.validate(); err != nil {
+		return err
 	}
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		domain, err := domainID(ctx, tx, cmp.Or(p.Domain, DefaultDomain))
 		if err != nil {
 			return err
 		}
-		return putPrefix(ctx, tx, domain, p, by)
+		_, err = putPrefix(ctx, tx, domain, p, by)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("declare prefix %s: %w", p.Prefix, err)
@@ -76,11 +74,28 @@ func (s *Store) PutPrefix(ctx context.Context, p Prefix, by By) error {
 	return nil
 }
 
-func putPrefix(ctx context.Context, tx pgx.Tx, domain int32, p Prefix, by By) error {
+func (p Prefix) validate() error {
+	invalid := func(reason string) error { return &InvalidError{What: "prefix " + p.Prefix.String(), Reason: reason} }
+	if p.Kind != Container && p.Kind != Reserved {
+		return invalid(fmt.Sprintf("%q is neither %s nor %s", p.Kind, Container, Reserved))
+	}
+	if err := checkPrefix(p.Prefix); err != nil {
+		return &InvalidError{What: "prefix", Reason: err.Error()}
+	}
+	if err := checkTags(p.Tags); err != nil {
+		return invalid(err.Error())
+	}
+	if err := checkTexts(p.Site, p.Description); err != nil {
+		return invalid(err.Error())
+	}
+	return nil
+}
+
+func putPrefix(ctx context.Context, tx pgx.Tx, domain int32, p Prefix, by By) (changed bool, err error) {
 	var before []byte
-	err := tx.QueryRow(ctx, `SELECT `+describePrefix+` FROM ipam.prefixes p WHERE domain = $1 AND prefix = $2 FOR NO KEY UPDATE`, domain, p.Prefix).Scan(&before)
+	err = tx.QueryRow(ctx, `SELECT `+describePrefix+` FROM ipam.prefixes p WHERE domain = $1 AND prefix = $2 FOR NO KEY UPDATE`, domain, p.Prefix).Scan(&before)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return err
+		return false, err
 	}
 	var id int64
 	err = tx.QueryRow(ctx, `INSERT INTO ipam.prefixes (domain, prefix, kind, site, tags, description)
@@ -89,10 +104,10 @@ func putPrefix(ctx context.Context, tx pgx.Tx, domain int32, p Prefix, by By) er
 		WHERE prefixes.kind <> 'pool' RETURNING id`, domain, p.Prefix, p.Kind, p.Site, append([]string{}, p.Tags...), p.Description).Scan(&id)
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == "23P01" || errors.Is(err, pgx.ErrNoRows) { // exclusion_violation, or a pool
-		return &OverlapError{Pool: p.Prefix.String(), Prefix: p.Prefix}
+		return false, &OverlapError{Pool: p.Prefix.String(), Prefix: p.Prefix}
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	return recordPrefix(ctx, tx, domain, id, before, by)
 }

@@ -1,0 +1,244 @@
+package ipam
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Imported says what an import changed.
+type Imported struct {
+	Prefixes    int // added or changed
+	Allocations int // added
+	Unchanged   int
+}
+
+// Import makes the database hold what records say, all of it or nothing. What it holds
+// already is left as it is; a record that contradicts it is an error. Prefixes may come in
+// any order, and before or after what lies in them. Its error is ImportErrors where records
+// are wrong: all that can be found at once.
+func (s *Store) Import(ctx context.Context, records []Record, by By) (Imported, error) {
+	var (
+		wrong ImportErrors
+		all   []parsed
+	)
+	for _, record := range records {
+		p, err := record.parse()
+		if err != nil {
+			wrong = append(wrong, &LineError{Line: record.Line, Err: err})
+			continue
+		}
+		all = append(all, p)
+	}
+	if wrong = append(wrong, contradictions(all)...); len(wrong) > 0 {
+		return Imported{}, wrong.sorted()
+	}
+	i := importing{by: by, domains: map[string]int32{}}
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		i.tx = tx
+		return i.run(ctx, all)
+	})
+	if wrong := (ImportErrors)(nil); errors.As(err, &wrong) {
+		return Imported{}, wrong.sorted()
+	}
+	if err != nil {
+		return Imported{}, fmt.Errorf("import: %w", err)
+	}
+	return i.done, nil
+}
+
+func (e ImportErrors) sorted() ImportErrors {
+	slices.SortStableFunc(e, func(a, b *LineError) int { return cmp.Compare(a.Line, b.Line) })
+	return e
+}
+
+// contradictions finds lines of a file that cannot both be.
+func contradictions(all []parsed) (wrong ImportErrors) {
+	first := map[any]int{}
+	claim := func(line int, what string, key any) {
+		if at, taken := first[key]; taken {
+			wrong = append(wrong, &LineError{Line: line, Err: fmt.Errorf("%s is on line %d already", what, at)})
+			return
+		}
+		first[key] = line
+	}
+	type place struct {
+		domain string
+		prefix netip.Prefix
+	}
+	type name struct{ domain, pool string }
+	type owned struct {
+		domain string
+		key    key
+	}
+	var allocations []parsed
+	for _, p := range all {
+		if a := p.allocation; a != nil {
+			allocations = append(allocations, p)
+			if a.ReleasedAt.IsZero() {
+				claim(p.line, fmt.Sprintf("what %s holds by the name %q", a.Owner, a.Name), owned{a.Domain, a.key()})
+			}
+			continue
+		}
+		claim(p.line, p.prefix.Prefix.String(), place{p.prefix.Domain, p.prefix.Prefix})
+		if p.pool != nil {
+			claim(p.line, "pool "+p.pool.Name, name{p.pool.Domain, p.pool.Name})
+		}
+	}
+	// In this order, what lies in a prefix comes right behind it.
+	slices.SortFunc(allocations, func(a, b parsed) int {
+		return cmp.Or(cmp.Compare(a.allocation.Domain, b.allocation.Domain), a.allocation.Prefix.Compare(b.allocation.Prefix), cmp.Compare(a.line, b.line))
+	})
+	for i := 1; i < len(allocations); i++ {
+		outer, inner := allocations[i-1], allocations[i]
+		if outer.allocation.Domain != inner.allocation.Domain || !covers(outer.allocation.Prefix, inner.allocation.Prefix) {
+			continue
+		}
+		at, other := inner, outer
+		if at.line < other.line {
+			at, other = outer, inner
+		}
+		wrong = append(wrong, &LineError{Line: at.line, Err: fmt.Errorf("%s overlaps %s on line %d", at.allocation.Prefix, other.allocation.Prefix, other.line)})
+		allocations[i] = outer // what comes behind may lie in it too
+	}
+	return wrong
+}
+
+// importing is one import under way.
+type importing struct {
+	tx      pgx.Tx
+	by      By
+	domains map[string]int32
+	done    Imported
+}
+
+func (i *importing) run(ctx context.Context, all []parsed) error {
+	wrong := i.findDomains(ctx, all)
+	if len(wrong) > 0 {
+		return wrong
+	}
+	var (
+		prefixes, allocations []parsed
+		pools                 []Pool
+	)
+	for _, p := range all {
+		if p.allocation != nil {
+			allocations = append(allocations, p)
+			continue
+		}
+		prefixes = append(prefixes, p)
+		if p.pool != nil {
+			pools = append(pools, *p.pool)
+		}
+	}
+	// Nobody allocates meanwhile: neither from these pools, nor from those that are there.
+	if err := i.lockAll(ctx, pools); err != nil {
+		return err
+	}
+	if err := i.wake(ctx); err != nil {
+		return err
+	}
+	for _, p := range prefixes {
+		if err := i.putPrefix(ctx, p); err != nil {
+			return err
+		}
+	}
+	return i.putAllocations(ctx, allocations)
+}
+
+func (i *importing) findDomains(ctx context.Context, all []parsed) (wrong ImportErrors) {
+	for _, p := range all {
+		domain := ""
+		if p.allocation != nil {
+			domain = p.allocation.Domain
+		} else {
+			domain = p.prefix.Domain
+		}
+		if _, known := i.domains[domain]; known {
+			continue
+		}
+		id, err := domainID(ctx, i.tx, domain)
+		if err != nil {
+			wrong = append(wrong, &LineError{Line: p.line, Err: fmt.Errorf("vrf: %w", err)})
+			continue
+		}
+		i.domains[domain] = id
+	}
+	return wrong
+}
+
+func (i *importing) lockAll(ctx context.Context, pools []Pool) error {
+	rows, err := i.tx.Query(ctx, `SELECT d.name, p.site, p.role FROM ipam.prefixes p JOIN ipam.domains d ON d.id = p.domain WHERE p.kind = 'pool'`)
+	if err != nil {
+		return err
+	}
+	there, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Pool, err error) {
+		err = row.Scan(&p.Domain, &p.Site, &p.Role)
+		return p, err
+	})
+	if err != nil {
+		return err
+	}
+	return lockUses(ctx, i.tx, append(pools, there...))
+}
+
+// wake makes free what has rested, so that it is in nobody's way.
+func (i *importing) wake(ctx context.Context) error {
+	rows, err := i.tx.Query(ctx, `
+		WITH rested AS (DELETE FROM ipam.allocations WHERE released_at IS NOT NULL AND rests_until <= clock_timestamp() RETURNING domain, pool, prefix)
+		SELECT r.prefix, p.id, p.prefix FROM rested r JOIN ipam.prefixes p ON p.domain = r.domain AND p.id = r.pool WHERE p.source = ''`)
+	if err != nil {
+		return err
+	}
+	var (
+		prefix netip.Prefix
+		pool   freeSpace
+		pools  = map[int64]*freeSpace{}
+		rested = map[int64][]netip.Prefix{}
+	)
+	if _, err := pgx.ForEachRow(rows, []any{&prefix, &pool.pool, &pool.prefix}, func() error {
+		if pools[pool.pool] == nil {
+			pools[pool.pool] = newFreeSpace(pool.pool, pool.prefix)
+		}
+		rested[pool.pool] = append(rested[pool.pool], prefix)
+		return nil
+	}); err != nil {
+		return err
+	}
+	var batch pgx.Batch
+	for id, free := range pools {
+		if err := free.give(ctx, i.tx, rested[id]); err != nil {
+			return err
+		}
+		free.store(&batch)
+	}
+	return i.tx.SendBatch(ctx, &batch).Close()
+}
+
+// putPrefix declares a prefix of the tree. A refusal of the database ends its transaction,
+// so that it is the last error that is found.
+func (i *importing) putPrefix(ctx context.Context, p parsed) (err error) {
+	var changed bool
+	if p.pool != nil {
+		changed, err = put(ctx, i.tx, *p.pool, i.by)
+	} else {
+		changed, err = putPrefix(ctx, i.tx, i.domains[p.prefix.Domain], *p.prefix, i.by)
+	}
+	overlap, inUse, invalid := new(OverlapError), new(InUseError), new(InvalidError)
+	switch {
+	case errors.As(err, &overlap), errors.As(err, &inUse), errors.As(err, &invalid):
+		return ImportErrors{{Line: p.line, Err: err}}
+	case err != nil:
+		return err
+	case changed:
+		i.done.Prefixes++
+	default:
+		i.done.Unchanged++
+	}
+	return nil
+}
