@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"ferrodur/lab/postgres"
 )
 
 // commandLine is a line of a fenced block that runs one of the project's programs.
@@ -69,7 +71,7 @@ func TestTasksAreThere(t *testing.T) {
 		there[task.Name] = true
 	}
 	named := regexp.MustCompile(`go tool task ([a-z:0-9]+)`)
-	for _, document := range []string{"../README.md", "howto.md", "reference.md", "architecture.md", "../.ci/run"} {
+	for _, document := range []string{"../README.md", "howto.md", "reference.md", "addresses.md", "addresses-reference.md", "architecture.md", "../.ci/run"} {
 		text, err := os.ReadFile(document)
 		if err != nil {
 			t.Fatal(err)
@@ -79,6 +81,69 @@ func TestTasksAreThere(t *testing.T) {
 				t.Errorf("%s names the task %s", document, match[1])
 			}
 		}
+	}
+}
+
+// The commands of the page on addresses do what they say, on a real PostgreSQL, from the
+// first to the last.
+func TestAddressesPage(t *testing.T) {
+	bin, dir := t.TempDir(), t.TempDir()
+	build := exec.Command("go", "build", "-o", bin+"/", "ferrodur/starter", "ferrodur/worker")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	t.Setenv("FERRODUR_DATABASE_URL", postgres.Database(t))
+	run := func(program string, arguments ...string) string {
+		t.Helper()
+		command := exec.Command(filepath.Join(bin, program), arguments...)
+		command.Dir = dir
+		output, err := command.CombinedOutput()
+		if err != nil {
+			t.Errorf("%s %s: %v\n%s", program, strings.Join(arguments, " "), err, output)
+		}
+		return string(output)
+	}
+	run("worker", "migrate")
+	example, err := os.ReadFile("examples/addresses.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "addresses.yaml"), example, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("addresses.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := regexp.MustCompile(`"[^"]*"|\S+`)
+	outputs := map[string]string{}
+	for _, block := range fences(string(text)) {
+		for _, match := range commandLine.FindAllStringSubmatch(block, -1) {
+			var arguments []string
+			for _, word := range quoted.FindAllString(match[2], -1) {
+				arguments = append(arguments, strings.Trim(word, `"`))
+			}
+			outputs[match[0]] = run(match[1], arguments...)
+		}
+	}
+	for line, want := range map[string]string{
+		"starter ip allocate dns --site ewr1 --role service --chosen 203.0.113.53": "203.0.113.53/32  address  dns",
+		"starter ip move customer/acme first o-42":                                 "is at instance/o-42",
+		"starter ip list --owner customer/acme":                                    "203.0.113.64/28",
+		"starter ip release customer/acme --name first":                            "released: 203.0.113.64/28, 2001:db8:8000::/56",
+		"starter ip history 203.0.113.53 --at 2030-01-01T12:00:00Z":                "dns",
+		"starter ip import prefixes.csv --dry-run":                                 "0 prefixes, 0 allocations",
+		"starter ip list --resting":                                                "203.0.113.0/32",
+	} {
+		if !strings.Contains(outputs[line], want) {
+			t.Errorf("%s: %q is not in\n%s", line, want, outputs[line])
+		}
+	}
+	if picture, err := os.ReadFile(filepath.Join(dir, "map.svg")); err != nil || !strings.Contains(string(picture), "203.0.113.53/32: held, dns") {
+		t.Errorf("the map: %v", err)
+	}
+	for line, output := range outputs {
+		t.Logf("%s\n%s", line, output)
 	}
 }
 

@@ -23,6 +23,18 @@ type Imported struct {
 // any order, and before or after what lies in them. Its error is ImportErrors where records
 // are wrong: all that can be found at once.
 func (s *Store) Import(ctx context.Context, records []Record, by By) (Imported, error) {
+	return s.importRecords(ctx, records, by, nil)
+}
+
+// CheckImport says what Import would do, and changes nothing.
+func (s *Store) CheckImport(ctx context.Context, records []Record, by By) (Imported, error) {
+	return s.importRecords(ctx, records, by, errCheckOnly)
+}
+
+// errCheckOnly ends the transaction of a check.
+var errCheckOnly = errors.New("only checked")
+
+func (s *Store) importRecords(ctx context.Context, records []Record, by By, end error) (Imported, error) {
 	var (
 		wrong ImportErrors
 		all   []parsed
@@ -41,12 +53,12 @@ func (s *Store) Import(ctx context.Context, records []Record, by By) (Imported, 
 	i := importing{by: by, domains: map[string]int32{}}
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		i.tx = tx
-		return i.run(ctx, all)
+		return cmp.Or(i.run(ctx, all), end)
 	})
 	if wrong := (ImportErrors)(nil); errors.As(err, &wrong) {
 		return Imported{}, wrong.sorted()
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errCheckOnly) {
 		return Imported{}, fmt.Errorf("import: %w", err)
 	}
 	return i.done, nil

@@ -296,3 +296,43 @@ func TestTree(t *testing.T) {
 		t.Errorf("holder of a free address %+v (%v)", holder, err)
 	}
 }
+
+// What an owner holds by one name can be released alone, and what was reserved does not rest.
+func TestReleaseByName(t *testing.T) {
+	store, _ := open(t, pool("p", "203.0.113.0/28", time.Hour))
+	r := request("me")
+	for _, name := range []string{"a", "b"} {
+		r.Wants = append(r.Wants, ipam.Want{Name: name, Kind: ipam.KindAddress, Family: ipam.IPv4})
+	}
+	if _, err := store.Allocate(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // releasing again changes nothing
+		if err := store.ReleaseName(t.Context(), "me", "a", ipam.By{Actor: "me"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held, err := store.Allocations(t.Context(), ipam.Filter{Owner: "me", Resting: true})
+	if err != nil || len(held) != 2 || held[0].RestsUntil.IsZero() || !held[1].RestsUntil.IsZero() {
+		t.Errorf("got %+v (%v)", held, err)
+	}
+	var invalid *ipam.InvalidError
+	if err := store.ReleaseName(t.Context(), "me", "", ipam.By{}); !errors.As(err, &invalid) {
+		t.Errorf("a release of no name: %v", err)
+	}
+	history, err := store.History(t.Context(), ipam.HistoryFilter{Owner: "me"})
+	if err != nil || len(history) != 3 || history[2].Action != ipam.Released || history[2].By.Actor != "me" {
+		t.Errorf("the history is %+v (%v)", history, err)
+	}
+	gateway := netip.MustParseAddr("203.0.113.9")
+	if err := store.Reserve(t.Context(), ipam.Pool{Site: "ewr1", Role: ipam.Tenant}, gateway, gateway, "gateway", ipam.By{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Unreserve(t.Context(), gateway, gateway, ipam.By{}); err != nil {
+		t.Fatal(err)
+	}
+	r.Wants = []ipam.Want{{Name: "c", Kind: ipam.KindAddress, Chosen: netip.PrefixFrom(gateway, 32)}}
+	if _, err := store.Allocate(t.Context(), r); err != nil {
+		t.Errorf("what was reserved is not free: %v", err)
+	}
+}

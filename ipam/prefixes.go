@@ -208,3 +208,19 @@ func (s *Store) HolderOf(ctx context.Context, domain string, of netip.Prefix) (H
 	}
 	return holder, nil
 }
+
+// PoolOf finds the pool that an address lies in.
+//
+// Errors: *InvalidError where it lies in none.
+func (s *Store) PoolOf(ctx context.Context, domain string, address netip.Addr) (Pool, error) {
+	holder, err := s.HolderOf(ctx, domain, netip.PrefixFrom(address, address.BitLen()))
+	if err != nil {
+		return Pool{}, err
+	}
+	for _, p := range holder.Prefixes {
+		if p.Kind == PoolKind {
+			return Pool{Domain: p.Domain, Name: p.Name, Site: p.Site, Role: p.Role, Prefix: p.Prefix, Plan: p.Plan, Tenant: p.Tenant}, nil
+		}
+	}
+	return Pool{}, &InvalidError{What: "address " + address.String(), Reason: "it is of no pool"}
+}

@@ -18,8 +18,9 @@ type Source interface {
 	// Take gives an owner a block of a pool: that which he holds by the name already, or the
 	// chosen one, or any free one of the length. Errors: ErrSourceEmpty.
 	Take(ctx context.Context, pool Pool, block Block) (netip.Prefix, error)
-	// Release sends all that an owner holds of a pool into quarantine.
-	Release(ctx context.Context, pool Pool, owner string) error
+	// Release sends what an owner holds of a pool by a name into quarantine; all that he
+	// holds of it where the name is empty.
+	Release(ctx context.Context, pool Pool, owner, name string) error
 	// Free lists what is free of a pool.
 	Free(ctx context.Context, pool Pool) ([]netip.Prefix, error)
 }
@@ -129,22 +130,25 @@ func (s *Store) giveBack(ctx context.Context, owner string, pools []Pool, err er
 		return own
 	}
 	for _, pool := range pools {
-		if err := s.releaseOutside(ctx, owner, pool); err != nil {
+		if err := s.releaseOutside(ctx, owner, "", pool); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) releaseOutside(ctx context.Context, owner string, pool Pool) error {
+func (s *Store) releaseOutside(ctx context.Context, owner, name string, pool Pool) error {
 	source, err := s.source(pool)
 	if err != nil {
 		return err
 	}
-	if err := source.Release(ctx, pool, owner); err != nil {
+	if err := source.Release(ctx, pool, owner, name); err != nil {
 		return &SourceError{Pool: pool.Name, Source: pool.Source, Err: err}
 	}
-	_, err = s.pool.Exec(ctx, `DELETE FROM ipam.asked USING ipam.prefixes p WHERE owner = $1 AND p.id = pool AND p.name = $2`, owner, pool.Name)
+	_, err = s.pool.Exec(ctx, `DELETE FROM ipam.asked USING ipam.prefixes p, ipam.domains d
+		WHERE owner = $1 AND p.id = asked.pool AND p.name = $2 AND d.id = p.domain AND d.name = $3
+		  AND ($4 = '' OR NOT EXISTS (SELECT FROM ipam.allocations a WHERE a.pool = p.id AND a.owner = $1 AND a.released_at IS NULL))`,
+		owner, pool.Name, pool.Domain, name)
 	return err
 }
 

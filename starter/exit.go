@@ -53,15 +53,17 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUsage
 	case errors.As(err, &parked):
 		return exitParked
-	case errors.Is(err, client.ErrNotFound) || is[inventory.NotFoundError](err):
+	case errors.Is(err, client.ErrNotFound) || is[inventory.NotFoundError](err) || errors.Is(err, ipam.ErrNotHeld):
 		return exitNotFound
 	case errors.Is(err, client.ErrRefused) || errors.Is(err, client.ErrBusy) || is[rackfile.Problems](err) ||
 		is[inventory.HeldChangeError](err) || is[inventory.HeldError](err) || is[inventory.TransitionError](err) ||
 		is[inventory.DuplicateError](err) || is[inventory.PortInUseError](err) || is[inventory.InvalidError](err) ||
 		errors.Is(err, inventory.ErrBadSecretRef) || errors.Is(err, inventory.ErrInstanceEnded) ||
-		is[*ipam.InUseError](err) || is[*ipam.OverlapError](err) || is[*ipam.InvalidError](err):
+		is[*ipam.InUseError](err) || is[*ipam.OverlapError](err) || is[*ipam.InvalidError](err) || is[ipam.ImportErrors](err) ||
+		errors.Is(err, ipam.ErrNoPool) || is[*ipam.ExhaustedError](err) || is[*ipam.TakenError](err) || is[*ipam.LimitError](err) ||
+		is[*ipam.ConflictError](err):
 		return exitRefused
-	case errors.Is(err, errUnreachable) || errors.Is(err, client.ErrNoAnswer) || errors.As(err, &unavailable) || errors.As(err, &late) || is[*serviceerror.QueryFailed](err):
+	case errors.Is(err, errUnreachable) || errors.Is(err, client.ErrNoAnswer) || errors.As(err, &unavailable) || errors.As(err, &late) || is[*ipam.SourceError](err) || is[*serviceerror.QueryFailed](err):
 		return exitUnreachable
 	}
 	return exitFailed

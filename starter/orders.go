@@ -90,6 +90,7 @@ ordering once. User data goes from the file into the inventory, and never throug
 	flags.StringArrayVar(&keys, "ssh-key", nil, "public key, or a file with one, that may log in; may be repeated")
 	flags.StringVar(&order.ID, "order", "", "the order's ID (default: a new one)")
 	flags.StringVar(&order.Hostname, "hostname", "", "the machine's name (default: the order's ID)")
+	flags.StringVar(&order.Tenant, "tenant", "", "customer: for pools that are kept for tenants, and limits")
 	flags.StringVar(&userData, "user-data", "", "file with user data for cloud-init")
 	flags.StringVar(&onFailure, "on-failure", string(api.Park), "what becomes of an order that fails: park or undo")
 	flags.BoolVar(&wait, "wait", false, "wait until it is active")

@@ -3,31 +3,14 @@ package main
 import (
 	"context"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	"ferrodur/ipam"
-	"ferrodur/ipam/netbox"
 )
-
-// connectAddresses opens the address management, with the NetBox that NETBOX_API and
-// NETBOX_TOKEN name, if they do.
-func connectAddresses(pool *pgxpool.Pool) (*ipam.Store, error) {
-	api := os.Getenv("NETBOX_API")
-	if api == "" {
-		return ipam.New(pool), nil
-	}
-	source, err := netbox.New(api, os.Getenv("NETBOX_TOKEN"))
-	if err != nil {
-		return nil, err
-	}
-	return ipam.New(pool, ipam.WithSource(netbox.Name, source)), nil
-}
 
 // poolInterval is how often it is looked how full pools are.
 const poolInterval = time.Minute

@@ -17,6 +17,8 @@ import (
 	"ferrodur/bmc"
 	"ferrodur/bootsvc"
 	"ferrodur/inventory"
+	"ferrodur/ipam"
+	"ferrodur/ipam/netbox"
 	"ferrodur/switches"
 	"ferrodur/workflows"
 	"ferrodur/workflows/api"
@@ -62,10 +64,11 @@ func roles() []role {
 		{
 			name: "ipam", short: "Allocate and release addresses", queue: api.QueueIPAM,
 			wire: func(w worker.Worker, r rooms) (func(context.Context) error, error) {
-				addresses, err := connectAddresses(r.pool)
+				outside, err := netbox.FromEnvironment()
 				if err != nil {
 					return nil, err
 				}
+				addresses := ipam.New(r.pool, outside...)
 				(&activities.IPAM{Addresses: addresses, Inventory: inventory.New(r.pool)}).Register(w)
 				return watchPools(addresses, r), nil
 			},

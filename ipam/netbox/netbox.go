@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +49,20 @@ func New(base, token string) (*NetBox, error) {
 		return nil, err
 	}
 	return &NetBox{client: client, now: time.Now}, nil
+}
+
+// FromEnvironment is how a program opens a store: with the NetBox that NETBOX_API and
+// NETBOX_TOKEN name, if they do.
+func FromEnvironment() ([]ipam.Option, error) {
+	base := os.Getenv("NETBOX_API")
+	if base == "" {
+		return nil, nil
+	}
+	source, err := New(base, os.Getenv("NETBOX_TOKEN"))
+	if err != nil {
+		return nil, err
+	}
+	return []ipam.Option{ipam.WithSource(Name, source)}, nil
 }
 
 // Take implements ipam.Source.
@@ -132,8 +147,8 @@ func (n *NetBox) only(ctx context.Context, block ipam.Block, held []item) (netip
 }
 
 // Release implements ipam.Source: what was held is deprecated in NetBox while it rests.
-func (n *NetBox) Release(ctx context.Context, pool ipam.Pool, owner string) error {
-	held, err := n.held(ctx, pool, owner, "")
+func (n *NetBox) Release(ctx context.Context, pool ipam.Pool, owner, name string) error {
+	held, err := n.held(ctx, pool, owner, name)
 	if err != nil {
 		return err
 	}

@@ -327,3 +327,29 @@ func TestLostAnswerAboutTheLastBlock(t *testing.T) {
 		t.Errorf("%v (%v)", links, err)
 	}
 }
+
+// Of two that an owner holds in NetBox, one can be released, and later the other.
+func TestReleaseByName(t *testing.T) {
+	store, sim := open(t, pool("v4", "198.51.100.0/30", netbox.Name, 0))
+	r := request("me")
+	for _, name := range []string{"a", "b"} {
+		r.Wants = append(r.Wants, ipam.Want{Name: name, Family: ipam.IPv4})
+	}
+	if _, err := store.Allocate(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := store.ReleaseName(t.Context(), "me", "a", ipam.By{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(held(sim)); got != "[198.51.100.2/31 active]" {
+			t.Errorf("NetBox has %s", got)
+		}
+	}
+	if err := store.Release(t.Context(), "me", ipam.By{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := held(sim); len(got) != 0 {
+		t.Errorf("after the release NetBox has %s", got)
+	}
+}

@@ -79,3 +79,9 @@ const (
 	ErrorStalled  = "Stalled"  // the server was not heard of in time: drive it again through its BMC
 	ErrorAborted  = "Aborted"  // an operator stopped the workflow; all it did was undone
 )
+
+// HoldsByWorkflow says whether a key is one by which workflows hold things: of an instance
+// or of a server.
+func HoldsByWorkflow(key string) bool {
+	return strings.HasPrefix(key, InstanceID("")) || strings.HasPrefix(key, ServerKey(""))
+}

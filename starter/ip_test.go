@@ -1,0 +1,124 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"ferrodur/inventory"
+	"ferrodur/ipam"
+	"ferrodur/lab/postgres"
+)
+
+// withAddresses has the CLI work on a database that the example was applied to.
+func withAddresses(t *testing.T) {
+	dsn := postgres.Database(t)
+	t.Setenv("FERRODUR_DATABASE_URL", dsn)
+	database, err := pgxpool.New(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer database.Close()
+	if err := inventory.Migrate(t.Context(), database); err != nil {
+		t.Fatal(err)
+	}
+	if err := ipam.Migrate(t.Context(), database); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := call("apply", "-f", "../docs/examples/addresses.yaml"); code != exitOK {
+		t.Fatal(stderr)
+	}
+}
+
+// What cannot be done is told with its exit code, and changes nothing. The page on
+// addresses, whose commands the tests of the documents run, shows what can.
+func TestAddressesRefused(t *testing.T) {
+	withAddresses(t)
+	allocate := []string{"ip", "allocate", "me", "--site", "ewr1"}
+	for _, setup := range [][]string{
+		append(allocate, "--chosen", "203.0.113.9"),
+		{"ip", "reserve", "203.0.113.1", "--reason", "gateway"},
+		{"ip", "allocate", "instance/o-1", "--site", "ewr1", "--chosen", "203.0.113.10"},
+	} {
+		if code, _, stderr := call(setup...); code != exitOK {
+			t.Fatal(stderr)
+		}
+	}
+	_, before, _ := call("ip", "list", "-o", "json")
+	file := filepath.Join(t.TempDir(), "bad.csv")
+	if err := os.WriteFile(file, []byte("prefix,status\n10.0.0.1/8,container\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		arguments []string
+		code      int
+		want      string
+	}{
+		{[]string{"ip", "allocate", "me"}, exitUsage, "required flag"},
+		{append(allocate, "--kind", "lump"), exitUsage, "none of address, link, block, elastic"},
+		{append(allocate, "--chosen", "here"), exitUsage, `"here" is neither`},
+		{append(allocate, "--ipv4=x"), exitUsage, `"x" is no prefix length`},
+		{append(allocate, "--ipv4", "--chosen", "203.0.113.9"), exitUsage, "none of the others can be"},
+		{append(allocate, "--kind", "block", "--ipv4"), exitRefused, "a block needs a prefix length"},
+		{append(allocate, "--name", "x", "--ipv4=24"), exitRefused, "/24 is no length of an IPv4 address"},
+		{append(allocate, "--name", "x", "--chosen", "203.0.113.9"), exitRefused, "203.0.113.9/32 is held by me"},
+		{append(allocate, "--name", "x", "--chosen", "203.0.113.1"), exitRefused, "203.0.113.1/32 is reserved (203.0.113.1/32): gateway"},
+		{append(allocate, "--name", "x", "--chosen", "8.8.8.8"), exitRefused, "no pool"},
+		{append(allocate, "--name", "x", "--role", "nothing"), exitRefused, "no pool"},
+		{append(allocate, "--domain", "nowhere"), exitRefused, `there is none of the name "nowhere"`},
+		{append(allocate, "--name", "x", "--role", "elastic", "--kind", "elastic", "--tenant", "acme", "--ipv4=26"), exitRefused, "tenant acme holds 0 of the 32 IPv4 addresses he may have, and 64 more are wanted"},
+		{[]string{"ip", "release", "instance/o-1"}, exitRefused, "starter return"},
+		{[]string{"ip", "release", ""}, exitRefused, "names no owner"},
+		{[]string{"ip", "reserve", "203.0.113.1"}, exitUsage, "give a --reason"},
+		{[]string{"ip", "reserve", "203.0.113.9-203.0.113.8", "--reason", "r"}, exitUsage, "is no range"},
+		{[]string{"ip", "reserve", "203.0.113.8-203.0.113.9", "--reason", "r"}, exitRefused, "203.0.113.8/31 is held by me"},
+		{[]string{"ip", "reserve", "203.0.113.200", "--reason", "r"}, exitRefused, "it is of no pool"},
+		{[]string{"ip", "move", "nobody", "x", "o-1"}, exitNotFound, "not held"},
+		{[]string{"ip", "move", "me", "x"}, exitUsage, "name the instance"},
+		{[]string{"ip", "history"}, exitUsage, "name an address"},
+		{[]string{"ip", "history", "203.0.113.9", "--at", "noon"}, exitUsage, `"noon" is no time`},
+		{[]string{"ip", "history", "203.0.113.9", "--at", "2001-01-01"}, exitNotFound, "not held"},
+		{[]string{"ip", "history", "203.0.113.0/24", "--at", "2001-01-01"}, exitUsage, "a single address"},
+		{[]string{"ip", "show", "203.0.113.9/24"}, exitRefused, "write 203.0.113.0/24"},
+		{[]string{"ip", "tree", "--depth", "-1"}, exitUsage, "negative"},
+		{[]string{"ip", "map", "::ffff:1.2.3.4"}, exitRefused, "write it as IPv4"},
+		{[]string{"ip", "export", "vlans"}, exitUsage, "invalid argument"},
+		{[]string{"ip", "import", filepath.Join(t.TempDir(), "absent")}, exitUsage, "no such file"},
+		{[]string{"ip", "import", file}, exitRefused, "line 2: 10.0.0.1/8 has bits set"},
+	} {
+		code, stdout, stderr := call(test.arguments...)
+		if code != test.code || !strings.Contains(stderr, test.want) {
+			t.Errorf("%s: exit code %d, %q %q; want %d and %q", strings.Join(test.arguments, " "), code, stdout, stderr, test.code, test.want)
+		}
+	}
+	if _, after, _ := call("ip", "list", "-o", "json"); after != before {
+		t.Errorf("refused commands left\n%s\nof\n%s", after, before)
+	}
+}
+
+// Every command has a JSON form.
+func TestAddressesAsJSON(t *testing.T) {
+	withAddresses(t)
+	for _, arguments := range []string{
+		"allocate me --site ewr1", "allocate me --name e --site ewr1 --role elastic --kind elastic --ipv4=28", "list", "pools", "tree", "tree 203.0.113.0/24 --depth 1",
+		"show 203.0.113.0", "move me e o-1", "move me e --away", "history --owner me", "history 203.0.113.0 --at 2099-01-01", "reserve 203.0.113.1 --reason r",
+		"reserve 203.0.113.1 --remove", "map 203.0.113.0/24", "export prefixes", "export ip-addresses", "release me --name e", "release me", "release me",
+	} {
+		code, stdout, stderr := call(append([]string{"-o", "json", "ip"}, strings.Fields(arguments)...)...)
+		var document any
+		if err := json.Unmarshal([]byte(stdout), &document); code != exitOK || err != nil || document == nil {
+			t.Errorf("ip %s: exit code %d, %v: %s%s", arguments, code, err, stdout, stderr)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "prefixes.json")
+	if code, _, stderr := call("ip", "export", "prefixes", "-o", "json", "--file", file); code != exitOK {
+		t.Fatal(stderr)
+	}
+	if code, stdout, stderr := call("ip", "import", "-o", "json", file); code != exitOK || !strings.Contains(stdout, `"unchanged": 7`) {
+		t.Errorf("import: %d %s%s", code, stdout, stderr)
+	}
+}
