@@ -63,6 +63,14 @@ func (p poolRow) serves(r Request, family Family) bool {
 	return familyOf(p.Prefix.Addr()) == family && (p.Plan == "" || p.Plan == r.Plan) && (p.Tenant == "" || p.Tenant == r.Tenant)
 }
 
+// take takes what is wanted, if it is free.
+func (p poolRow) take(want Want) (netip.Prefix, bool) {
+	if want.Chosen.IsValid() {
+		return want.Chosen, p.free.takeChosen(want.Chosen)
+	}
+	return p.free.take(want.Bits)
+}
+
 // allocation is one transaction that serves a batch of requests for one use.
 type allocation struct {
 	conn    *pgx.Conn
@@ -185,15 +193,20 @@ const poolsOf = `SELECT id FROM ipam.prefixes WHERE domain = $1 AND site = $2 AN
 // not hold up the orders behind this one.
 const wakeAtLeast = 16
 
-// queueDue takes away what has rested. One transaction at a time does so for a pool: two
+// queueDue takes away what has rested; all of it where a transaction is alone, because too
+// little was free. One transaction at a time does so for a pool: two
 // halves that are made free at once would not find each other.
 func (a *allocation) queueDue(batch *pgx.Batch) {
+	var limit *int
+	if !a.alone {
+		limit = new(wakeAtLeast + len(a.calls))
+	}
 	batch.Queue(inDomain(a.domain, `DELETE FROM ipam.allocations WHERE prefix = ANY(ARRAY(
 		SELECT due.prefix FROM (`+poolsOf+` AND pg_try_advisory_xact_lock(id)) p CROSS JOIN LATERAL (
 			SELECT prefix FROM ipam.allocations
 			WHERE pool = p.id AND released_at IS NOT NULL AND rests_until <= clock_timestamp()
 			ORDER BY rests_until LIMIT $4) due)) RETURNING pool, prefix`),
-		a.domain, a.use.site, a.use.role, wakeAtLeast+len(a.calls)).Query(func(rows pgx.Rows) error {
+		a.domain, a.use.site, a.use.role, limit).Query(func(rows pgx.Rows) error {
 		var (
 			pool   int64
 			prefix netip.Prefix
@@ -345,10 +358,13 @@ func (a *allocation) take(ctx context.Context, r Request, index int) (Allocation
 		case pool.Source != "":
 			block, free = want.outside.prefix, true
 			a.outside = append(a.outside, block)
-		case want.Chosen.IsValid():
-			free = pool.free.takeChosen(want.Chosen)
 		default:
-			block, free = pool.free.take(want.Bits)
+			if block, free = pool.take(want); !free && a.alone {
+				if err := pool.free.gather(ctx, a.conn, want.Bits); err != nil {
+					return Allocation{}, err
+				}
+				block, free = pool.take(want)
+			}
 		}
 		if free {
 			return Allocation{

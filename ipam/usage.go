@@ -33,6 +33,9 @@ func (s *Store) Usage(ctx context.Context) ([]PoolUsage, error) {
 		counts = map[int64]*spaces{}
 	)
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, planAsAsked); err != nil {
+			return err
+		}
 		rows, err := tx.Query(ctx, `
 			SELECT p.id, d.name, p.name, p.site, p.role, p.prefix, p.plan, p.tenant, p.quarantine, p.threshold, p.source, p.tags, p.description
 			FROM ipam.prefixes p JOIN ipam.domains d ON d.id = p.domain WHERE p.kind = 'pool' ORDER BY p.name, d.name`)
