@@ -76,12 +76,12 @@ type allocation struct {
 	conn    *pgx.Conn
 	domain  int32
 	use     poolUse
-	alone   bool
 	calls   []*call[Request, []Allocation]
 	pools   []poolRow
 	held    map[key]Allocation
 	limits  limits
 	due     map[int64][]netip.Prefix // what has rested, by pool
+	awake   bool                     // nothing is left that has rested
 	fresh   []Allocation             // given in this transaction
 	by      []By                     // on whose behalf, beside fresh
 	outside []netip.Prefix           // given by outside systems
@@ -94,34 +94,26 @@ type key struct {
 }
 
 // allocateBatch serves the calls in one transaction, and two round trips where nothing has
-// to be made free: one reads, the other writes. Where too little was free beside what
-// others had locked at that moment, it does so again with nobody beside it.
+// to be made free: one reads, the other writes.
 func (s *Store) allocateBatch(ctx context.Context, use poolUse, calls []*call[Request, []Allocation]) error {
 	domain, err := s.domains.id(ctx, s.pool, use.domain)
 	if err != nil {
 		return err
 	}
 	return s.pool.AcquireFunc(ctx, func(connection *pgxpool.Conn) error {
-		for _, alone := range []bool{false, true} {
-			a := &allocation{
-				conn: connection.Conn(), domain: domain, use: use, alone: alone,
-				calls: calls, held: map[key]Allocation{}, limits: limits{}, due: map[int64][]netip.Prefix{},
-			}
-			err := a.run(ctx)
-			if err == nil {
-				return nil
-			}
-			// A connection that cannot even do this is closed, which rolls back too.
-			if _, undone := a.conn.Exec(context.WithoutCancel(ctx), "rollback"); undone != nil || !errors.Is(err, errCrowded) {
-				return errors.Join(err, undone)
-			}
+		a := &allocation{
+			conn: connection.Conn(), domain: domain, use: use, calls: calls,
+			held: map[key]Allocation{}, limits: limits{}, due: map[int64][]netip.Prefix{},
 		}
-		return errCrowded
+		err := a.run(ctx)
+		if err != nil {
+			// A connection that cannot even do this is closed, which rolls back too.
+			_, undone := a.conn.Exec(context.WithoutCancel(ctx), "rollback")
+			err = errors.Join(err, undone)
+		}
+		return err
 	})
 }
-
-// errCrowded says that others may have locked what was not found free.
-var errCrowded = errors.New("other allocations are in the way")
 
 func (a *allocation) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{a.read, a.wake, a.serveAll, a.write} {
@@ -132,13 +124,13 @@ func (a *allocation) run(ctx context.Context) error {
 	return nil
 }
 
-// read brings what the batch can need of the pools. Allocations share the pools' lock, and
-// lock the blocks that they take from; PutPools has it for itself.
+// read locks the pools, and brings what the batch can need of them. Whoever waits for the
+// lock meanwhile gathers calls for his own transaction.
 func (a *allocation) read(ctx context.Context) error {
 	var batch pgx.Batch
 	batch.Queue("begin")
-	batch.Queue("set local enable_seqscan = off") // plans that were made while tables were small
-	a.use.lock(&batch, !a.alone)
+	batch.Queue(settings)
+	a.use.lock(&batch)
 	batch.Queue(`SELECT id, name, prefix, plan, tenant, source, quarantine FROM ipam.prefixes
 		WHERE domain = $1 AND site = $2 AND role = $3 AND kind = 'pool' ORDER BY name`,
 		a.domain, a.use.site, a.use.role).Query(func(rows pgx.Rows) (err error) {
@@ -157,13 +149,13 @@ func (a *allocation) read(ctx context.Context) error {
 	return a.conn.SendBatch(ctx, &batch).Close()
 }
 
+// settings: no plans that were made while tables were small; and a program that hangs while
+// it has the pools' lock must not hang the others.
+const settings = `SELECT set_config('enable_seqscan', 'off', true), set_config('idle_in_transaction_session_timeout', '10s', true)`
+
 // lock queues the lock of all pools of a use, until the transaction ends.
-func (u poolUse) lock(batch *pgx.Batch, shared bool) {
-	function := "pg_advisory_xact_lock"
-	if shared {
-		function += "_shared"
-	}
-	batch.Queue("SELECT "+function+"(hashtextextended($1, 0))", u.key())
+func (u poolUse) lock(batch *pgx.Batch) {
+	batch.Queue("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", u.key())
 }
 
 func (u poolUse) key() string { return fmt.Sprintf("ipam %q %q %q", u.domain, u.site, u.role) }
@@ -193,30 +185,27 @@ const poolsOf = `SELECT id FROM ipam.prefixes WHERE domain = $1 AND site = $2 AN
 // not hold up the orders behind this one.
 const wakeAtLeast = 16
 
-// queueDue takes away what has rested; all of it where a transaction is alone, because too
-// little was free. One transaction at a time does so for a pool: two
-// halves that are made free at once would not find each other.
+// queueDue takes away what has rested.
 func (a *allocation) queueDue(batch *pgx.Batch) {
-	var limit *int
-	if !a.alone {
-		limit = new(wakeAtLeast + len(a.calls))
-	}
+	limit := wakeAtLeast + len(a.calls)
 	batch.Queue(inDomain(a.domain, `DELETE FROM ipam.allocations WHERE prefix = ANY(ARRAY(
-		SELECT due.prefix FROM (`+poolsOf+` AND pg_try_advisory_xact_lock(id)) p CROSS JOIN LATERAL (
+		SELECT due.prefix FROM (`+poolsOf+`) p CROSS JOIN LATERAL (
 			SELECT prefix FROM ipam.allocations
 			WHERE pool = p.id AND released_at IS NOT NULL AND rests_until <= clock_timestamp()
 			ORDER BY rests_until LIMIT $4) due)) RETURNING pool, prefix`),
-		a.domain, a.use.site, a.use.role, limit).Query(func(rows pgx.Rows) error {
-		var (
-			pool   int64
-			prefix netip.Prefix
-		)
-		_, err := pgx.ForEachRow(rows, []any{&pool, &prefix}, func() error {
-			a.due[pool] = append(a.due[pool], prefix)
-			return nil
-		})
-		return err
+		a.domain, a.use.site, a.use.role, limit).Query(a.collectDue)
+}
+
+func (a *allocation) collectDue(rows pgx.Rows) error {
+	var (
+		pool   int64
+		prefix netip.Prefix
+	)
+	_, err := pgx.ForEachRow(rows, []any{&pool, &prefix}, func() error {
+		a.due[pool] = append(a.due[pool], prefix)
+		return nil
 	})
+	return err
 }
 
 // queueFree brings the free blocks that the batch can need.
@@ -227,10 +216,10 @@ func (a *allocation) queueFree(batch *pgx.Batch) {
 	}
 	wanted := map[size]bool{}
 	var chosen []netip.Prefix
-	total := 0
+	totals := map[Family]int{}
 	for _, c := range a.calls {
 		for _, want := range c.in.Wants {
-			total++
+			totals[want.Family]++
 			if want.Chosen.IsValid() {
 				chosen = append(chosen, supernets(want.Chosen, 0)...)
 			} else {
@@ -254,18 +243,21 @@ func (a *allocation) queueFree(batch *pgx.Batch) {
 		return err
 	}
 	if len(chosen) > 0 {
-		batch.Queue(`SELECT pool, prefix FROM ipam.free WHERE pool IN (`+poolsOf+`) AND prefix = ANY($4) FOR UPDATE SKIP LOCKED`,
+		batch.Queue(`SELECT pool, prefix FROM ipam.free WHERE pool IN (`+poolsOf+`) AND prefix = ANY($4)`,
 			a.domain, a.use.site, a.use.role, chosen).Query(add)
 	}
-	// A take of one size may use what was brought for another: each size brings enough for all.
+	// Those that fit best and lie lowest first. A take of one size may use what was brought
+	// for another: each size brings enough for all.
 	for size := range wanted {
-		batch.Queue(`SELECT p.id, f FROM (`+poolsOf+` AND family(prefix) = $4) p CROSS JOIN LATERAL ipam.lock_free(p.id, $5, $6) f`,
-			a.domain, a.use.site, a.use.role, size.family, size.bits, total).Query(add)
+		batch.Queue(`SELECT p.id, f.prefix FROM (`+poolsOf+` AND family(prefix) = $4) p CROSS JOIN LATERAL (
+				SELECT prefix FROM ipam.free WHERE pool = p.id AND bits <= $5 ORDER BY bits DESC, prefix LIMIT $6) f`,
+			a.domain, a.use.site, a.use.role, size.family, size.bits, totals[size.family]).Query(add)
 	}
 }
 
-// wake makes free what has rested.
+// wake makes free what has been taken away of what has rested.
 func (a *allocation) wake(ctx context.Context) error {
+	defer clear(a.due)
 	for _, pool := range a.pools {
 		if pool.Source != "" {
 			continue // it knows itself what is free
@@ -277,15 +269,39 @@ func (a *allocation) wake(ctx context.Context) error {
 	return nil
 }
 
+// wakeRest makes free all that has rested, where less was not enough.
+func (a *allocation) wakeRest(ctx context.Context) error {
+	a.awake = true
+	rows, err := a.conn.Query(ctx, inDomain(a.domain, `DELETE FROM ipam.allocations
+		WHERE pool IN (`+poolsOf+`) AND released_at IS NOT NULL AND rests_until <= clock_timestamp() RETURNING pool, prefix`),
+		a.domain, a.use.site, a.use.role)
+	if err != nil {
+		return err
+	}
+	if err := a.collectDue(rows); err != nil {
+		return err
+	}
+	return a.wake(ctx)
+}
+
 func (a *allocation) serveAll(ctx context.Context) error {
 	for _, c := range a.calls {
 		c.out, c.err = a.serve(ctx, c.in)
+		if errors.Is(c.err, errAsleep) {
+			if err := a.wakeRest(ctx); err != nil {
+				return err
+			}
+			c.out, c.err = a.serve(ctx, c.in)
+		}
 		if _, own := c.err.(refusal); c.err != nil && !own {
 			return c.err
 		}
 	}
 	return nil
 }
+
+// errAsleep says that what has rested, and was not made free yet, may be what is wanted.
+var errAsleep = errors.New("not all that has rested is free yet")
 
 // refusal is an error that is one request's own.
 type refusal interface{ refusal() }
@@ -359,12 +375,7 @@ func (a *allocation) take(ctx context.Context, r Request, index int) (Allocation
 			block, free = want.outside.prefix, true
 			a.outside = append(a.outside, block)
 		default:
-			if block, free = pool.take(want); !free && a.alone {
-				if err := pool.free.gather(ctx, a.conn, want.Bits); err != nil {
-					return Allocation{}, err
-				}
-				block, free = pool.take(want)
-			}
+			block, free = pool.take(want)
 		}
 		if free {
 			return Allocation{
@@ -378,8 +389,8 @@ func (a *allocation) take(ctx context.Context, r Request, index int) (Allocation
 		return Allocation{}, nil
 	case !pooled:
 		return Allocation{}, &NoPoolError{Domain: r.Domain, Site: r.Site, Role: r.Role, Family: want.Family}
-	case !a.alone:
-		return Allocation{}, errCrowded
+	case !a.awake:
+		return Allocation{}, errAsleep
 	case want.Chosen.IsValid():
 		return Allocation{}, a.taken(ctx, want.Chosen)
 	}

@@ -2,6 +2,7 @@ package ipam
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -12,7 +13,7 @@ import (
 type desk[In, Out any] struct {
 	mu      sync.Mutex
 	waiting []*call[In, Out]
-	working int // transactions under way
+	working bool // a transaction is under way
 	// serve answers every call of a batch, or none: its error is everybody's.
 	serve func(ctx context.Context, batch []*call[In, Out]) error
 }
@@ -26,9 +27,6 @@ type call[In, Out any] struct {
 }
 
 const (
-	// hands is how many transactions a desk has under way at once, and crowd how many
-	// callers must wait before it begins another one beside those.
-	hands, crowd = 2, 8
 	// batchLimit bounds a transaction.
 	batchLimit = 256
 	// batchPatience bounds it in time: a database that hangs must not hang everyone.
@@ -44,8 +42,8 @@ func (d *desk[In, Out]) ask(ctx context.Context, in In) (Out, error) {
 	}
 	d.mu.Lock()
 	d.waiting = append(d.waiting, c)
-	if d.working == 0 || d.working < hands && len(d.waiting) >= crowd {
-		d.working++
+	if !d.working {
+		d.working = true
 		go d.work()
 	}
 	d.mu.Unlock()
@@ -64,9 +62,7 @@ func (d *desk[In, Out]) work() {
 		d.mu.Lock()
 		batch := d.waiting[:min(len(d.waiting), batchLimit)]
 		d.waiting = d.waiting[len(batch):]
-		if len(batch) == 0 {
-			d.working--
-		}
+		d.working = len(batch) > 0
 		d.mu.Unlock()
 		if len(batch) == 0 {
 			return
@@ -75,6 +71,7 @@ func (d *desk[In, Out]) work() {
 		for _, c := range batch {
 			close(c.done)
 		}
+		runtime.Gosched() // who is answered and has more to ask shares the next transaction
 	}
 }
 

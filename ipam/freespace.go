@@ -2,7 +2,6 @@ package ipam
 
 import (
 	"context"
-	"maps"
 	"net/netip"
 	"slices"
 
@@ -102,9 +101,7 @@ func (f *freeSpace) give(ctx context.Context, db querier, blocks []netip.Prefix)
 				buddies = append(buddies, buddy(block))
 			}
 		}
-		// A buddy that another transaction has locked may be given by it a moment later. It is
-		// left as it is: gather joins the two, when it matters.
-		rows, err := db.Query(ctx, `SELECT prefix FROM ipam.free WHERE pool = $1 AND prefix = ANY($2) FOR UPDATE SKIP LOCKED`, f.pool, buddies)
+		rows, err := db.Query(ctx, `SELECT prefix FROM ipam.free WHERE pool = $1 AND prefix = ANY($2)`, f.pool, buddies)
 		if err != nil {
 			return err
 		}
@@ -131,40 +128,6 @@ func (f *freeSpace) give(ctx context.Context, db querier, blocks []netip.Prefix)
 		blocks = joined
 	}
 	f.settle()
-	return nil
-}
-
-// gather brings all free blocks that are smaller than a wanted one, and joins halves up to
-// its size. It is for a transaction that has the pool for itself.
-func (f *freeSpace) gather(ctx context.Context, db querier, bits int) error {
-	rows, err := db.Query(ctx, `SELECT prefix FROM ipam.free WHERE pool = $1 AND bits > $2`, f.pool, bits)
-	if err != nil {
-		return err
-	}
-	stored, err := pgx.CollectRows(rows, pgx.RowTo[netip.Prefix])
-	if err != nil {
-		return err
-	}
-	taken := map[netip.Prefix]bool{}
-	for _, block := range f.taken {
-		taken[block] = true
-	}
-	for _, block := range stored {
-		if _, known := f.blocks[block]; !known && !taken[block] {
-			f.blocks[block] = true
-		}
-	}
-	for length := f.prefix.Addr().BitLen(); length > max(bits, f.prefix.Bits()); length-- {
-		for _, block := range slices.Collect(maps.Keys(f.blocks)) {
-			if _, free := f.blocks[block]; !free || block.Bits() != length {
-				continue
-			}
-			if _, free := f.blocks[buddy(block)]; free {
-				f.remove(block, nil)
-				f.remove(buddy(block), []netip.Prefix{parent(block)})
-			}
-		}
-	}
 	return nil
 }
 

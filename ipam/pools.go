@@ -63,7 +63,7 @@ func lockUses(ctx context.Context, tx pgx.Tx, pools []Pool) error {
 	}
 	var batch pgx.Batch
 	for _, key := range slices.Sorted(maps.Keys(uses)) {
-		uses[key].lock(&batch, false)
+		uses[key].lock(&batch)
 	}
 	return tx.SendBatch(ctx, &batch).Close()
 }

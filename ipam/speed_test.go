@@ -5,13 +5,10 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"ferrodur/ipam"
 )
 
 func BenchmarkLinks(b *testing.B) {
-	store, db := open(b, pool("a4", "10.0.0.0/8", 0), pool("a6", "2001:db8::/48", 0))
-	_ = db
+	store, _ := open(b, pool("a4", "10.0.0.0/8", 0), pool("a6", "2001:db8::/48", 0))
 	for _, clients := range []int{1, 8, 32} {
 		b.Run(fmt.Sprint(clients), func(b *testing.B) {
 			var wait sync.WaitGroup
@@ -29,5 +26,4 @@ func BenchmarkLinks(b *testing.B) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "links/s")
 		})
 	}
-	var _ ipam.By
 }

@@ -79,27 +79,6 @@ CREATE TABLE ipam.free (
 );
 CREATE INDEX free_by_size ON ipam.free (pool, bits DESC, prefix);
 
--- lock_free locks blocks that n allocations of a length can come out of, those that fit
--- best and lie lowest first, and passes over what another transaction has locked.
--- +goose StatementBegin
-CREATE FUNCTION ipam.lock_free(of bigint, length integer, n integer) RETURNS SETOF cidr LANGUAGE plpgsql AS $$
-DECLARE
-    -- Row by row: a loop over the query would fetch, and lock, rows ahead.
-    blocks CURSOR FOR SELECT prefix FROM ipam.free WHERE pool = of AND bits <= length ORDER BY bits DESC, prefix FOR UPDATE SKIP LOCKED;
-    block cidr;
-    room  float8 := 0;
-BEGIN
-    OPEN blocks;
-    WHILE room < n LOOP
-        FETCH blocks INTO block;
-        EXIT WHEN NOT FOUND;
-        RETURN NEXT block;
-        room := room + 2::float8 ^ (length - masklen(block));
-    END LOOP;
-    CLOSE blocks;
-END $$;
--- +goose StatementEnd
-
 -- How many addresses of a family a tenant may hold, in all domains.
 CREATE TABLE ipam.limits (
     tenant    text NOT NULL CHECK (tenant <> ''),

@@ -44,6 +44,8 @@ const (
 type Config struct {
 	Dir  string // state folder; a cluster that is there already is used again
 	Port int    // TCP port of 127.0.0.1; 0: the one used last, or a free one
+	// Settings are further parameters of the server, as "name=value".
+	Settings []string
 	// Detached lets the server outlive this process; else the kernel ends it with us.
 	Detached bool
 }
@@ -76,12 +78,12 @@ func Start(ctx context.Context, config Config) (*Cluster, error) {
 	if err := c.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("PostgreSQL in %s: %w", c.dir, err)
 	}
+	command := []string{filepath.Join(bin, "postgres"), "-D", c.data(), "-p", strconv.Itoa(c.port)}
+	for _, setting := range append([]string{"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"}, config.Settings...) {
+		command = append(command, "-c", setting)
+	}
 	c.server, err = process.Start(process.Spec{
-		Name: processName, Dir: c.dir, Credential: c.owner, DieWithParent: !config.Detached, WorkDir: c.dir,
-		Command: []string{
-			filepath.Join(bin, "postgres"), "-D", c.data(), "-p", strconv.Itoa(c.port),
-			"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200",
-		},
+		Name: processName, Dir: c.dir, Credential: c.owner, DieWithParent: !config.Detached, WorkDir: c.dir, Command: command,
 	})
 	if err != nil {
 		return nil, err
