@@ -176,6 +176,9 @@ func (c *cli) statusCommand() *cobra.Command {
 				if list := addresses(snapshot.Addresses); list != "" {
 					t.AppendRow(table.Row{"addresses", list})
 				}
+				if snapshot.DNSName != "" {
+					t.AppendRow(table.Row{"name", snapshot.DNSName})
+				}
 				for _, r := range snapshot.Stages {
 					took := r.Took
 					if r.Outcome == "" {

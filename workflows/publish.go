@@ -53,6 +53,9 @@ func details(s api.State) string {
 	for _, link := range s.Addresses.List() {
 		fmt.Fprintf(&b, "- address: `%s`\n", link.Server.Addr())
 	}
+	if s.DNSName != "" {
+		fmt.Fprintf(&b, "- name: `%s`\n", s.DNSName)
+	}
 	if len(s.Stages) > 0 {
 		b.WriteString("\n| stage | outcome | took |\n| --- | --- | --- |\n")
 	}
