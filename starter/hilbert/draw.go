@@ -20,6 +20,8 @@ const maxOrder = 8
 const (
 	width  = 768
 	legend = 56 // height of the text above the map
+	margin = 16
+	label  = 120 // a block of this width has its name on it
 )
 
 // colours can be told apart by people who do not see all colours (Okabe and Ito, 2008).
@@ -34,15 +36,17 @@ type svg struct {
 	XMLName xml.Name `xml:"http://www.w3.org/2000/svg svg"`
 	Width   float64  `xml:"width,attr"`
 	Height  float64  `xml:"height,attr"`
+	View    string   `xml:"viewBox,attr"`
 	Font    string   `xml:"font-family,attr"`
-	Texts   []text   `xml:"text"`
 	Rects   []rect   `xml:"rect"`
+	Texts   []text   `xml:"text"`
 }
 
 type text struct {
 	X    float64 `xml:"x,attr"`
 	Y    float64 `xml:"y,attr"`
 	Size int     `xml:"font-size,attr"`
+	Fill string  `xml:"fill,attr,omitempty"`
 	Text string  `xml:",chardata"`
 }
 
@@ -62,7 +66,11 @@ type rect struct {
 // drawn together: the more of the cell they fill, the darker.
 func Draw(w io.Writer, of netip.Prefix, spaces []ipam.Space) error {
 	m := newMapping(of)
-	picture := svg{Width: width, Height: legend + m.scale*float64(m.all.bottom-m.all.top), Font: "sans-serif"}
+	height := legend + m.scale*float64(m.all.bottom-m.all.top)
+	picture := svg{
+		Width: width + 2*margin, Height: height + 2*margin, Font: "sans-serif",
+		View: fmt.Sprintf("%d %d %d %g", -margin, -margin, width+2*margin, height+2*margin),
+	}
 	picture.Texts = append(picture.Texts, text{X: 0, Y: 20, Size: 18, Text: of.String()})
 	picture.Rects = append(picture.Rects, m.rect(m.all, rect{Fill: "#ffffff", Stroke: "#808080", Title: of.String() + ": in no pool"}))
 	type place struct {
@@ -74,9 +82,13 @@ func Draw(w io.Writer, of netip.Prefix, spaces []ipam.Space) error {
 	for _, space := range spaces {
 		distance, bits := m.cells(space.Prefix)
 		if bits >= 0 {
-			picture.Rects = append(picture.Rects, m.rect(block(m.order, distance, bits), rect{
+			r := m.rect(block(m.order, distance, bits), rect{
 				Fill: colours[space.State], Stroke: "#ffffff", Title: fmt.Sprintf("%s: %s, %s", space.Prefix, space.State, space.Of),
-			}))
+			})
+			picture.Rects = append(picture.Rects, r)
+			if r.Width >= label {
+				picture.Texts = append(picture.Texts, labelOf(space, r))
+			}
 			continue
 		}
 		small[place{distance, space.State}] += math.Exp2(float64(bits))
@@ -100,6 +112,19 @@ func Draw(w io.Writer, of netip.Prefix, spaces []ipam.Space) error {
 		return err
 	}
 	return xml.NewEncoder(w).Encode(picture)
+}
+
+// labelOf names a block: a pool at its lower end, where what lies in it comes last.
+func labelOf(space ipam.Space, r rect) text {
+	t := text{X: r.X + 6, Y: r.Y + 17, Size: 12, Text: space.Prefix.String()}
+	switch space.State {
+	case ipam.Free:
+		t.Y = r.Y + r.Height - 7
+		t.Text += " " + space.Of
+	case ipam.Held:
+		t.Fill = "#ffffff"
+	}
+	return t
 }
 
 func (s *svg) addLegend() {

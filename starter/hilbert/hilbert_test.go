@@ -64,7 +64,7 @@ func drawn(t *testing.T, of string, spaces ...ipam.Space) (map[string]rect, svg)
 			continue // the legend
 		}
 		byTitle[r.Title] = r
-		if r.X < 0 || r.Y < legend || r.X+r.Width > picture.Width+0.01 || r.Y+r.Height > picture.Height+0.01 {
+		if r.X < 0 || r.Y < legend || r.X+r.Width > picture.Width-2*margin+0.01 || r.Y+r.Height > picture.Height-2*margin+0.01 {
 			t.Errorf("%+v is outside of the picture", r)
 		}
 	}
@@ -80,7 +80,7 @@ func TestDraw(t *testing.T) {
 		space("203.0.113.0/25", ipam.Free, "links"),
 		space("203.0.113.2/31", ipam.Held, `instance/<&"o-1`),
 		space("203.0.113.5/32", ipam.Resting, "instance/o-2"))
-	if picture.Width != 768 || picture.Height != 768+legend {
+	if picture.Width != 768+2*margin || picture.Height != 768+legend+2*margin {
 		t.Errorf("the picture has %v by %v", picture.Width, picture.Height)
 	}
 	cell := 768.0 / 16
