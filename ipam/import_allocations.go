@@ -117,6 +117,14 @@ func (i *importing) store(ctx context.Context, domain int32) error {
 		return err
 	}
 	i.done.Allocations += int(stored.RowsAffected())
+	// A release of what is kept outside is to reach there too.
+	_, err = i.tx.Exec(ctx, inDomain(domain, `
+		INSERT INTO ipam.asked (owner, pool)
+		SELECT DISTINCT i.owner, p.id FROM importing i JOIN ipam.prefixes p ON p.kind = 'pool' AND p.prefix >>= i.prefix
+		WHERE i.domain = $1 AND i.released_at IS NULL AND p.source <> '' ON CONFLICT DO NOTHING`), domain)
+	if err != nil {
+		return err
+	}
 	_, err = i.tx.Exec(ctx, `
 		INSERT INTO ipam.history (domain, prefix, action, kind, owner, name, tenant, actor, workflow, after)
 		SELECT domain, prefix, CASE WHEN released_at IS NULL THEN 'allocate' ELSE 'release' END, kind, owner, name, tenant, $2, $3,

@@ -91,7 +91,7 @@ func TestRoundTrip(t *testing.T) {
 				}
 				return b.String()
 			}
-			to, _ := open(t)
+			to, database := open(t)
 			if err := to.CreateDomain(t.Context(), "lab", ""); err != nil {
 				t.Fatal(err)
 			}
@@ -122,6 +122,10 @@ func TestRoundTrip(t *testing.T) {
 				if err != nil || done != (ipam.Imported{Unchanged: len(records)}) {
 					t.Errorf("%s imported again: %+v (%v)", table, done, err)
 				}
+			}
+			var asked string
+			if err := database.QueryRow(t.Context(), `SELECT string_agg(owner, ' ') FROM ipam.asked`).Scan(&asked); err != nil || asked != "instance/o-9" {
+				t.Errorf("%q are known to hold something outside (%v)", asked, err)
 			}
 			// What is free is the same too.
 			for _, owner := range []string{"instance/o-4", "instance/o-5"} {
