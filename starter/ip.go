@@ -89,9 +89,17 @@ func (c *cli) printAllocations(rows []allocationRow) error {
 	return c.print(rows, func(t table.Writer) {
 		t.AppendHeader(table.Row{"prefix", "kind", "owner", "name", "pool", "tenant", "since", "rests until"})
 		for _, r := range rows {
-			t.AppendRow(table.Row{r.Prefix, r.Kind, r.Owner, r.Name, r.Pool, r.Tenant, moment(r.AllocatedAt), moment(r.RestsUntil)})
+			t.AppendRow(table.Row{r.Prefix, r.Kind, r.Owner, r.Name, poolName(r.Domain, r.Pool), r.Tenant, moment(r.AllocatedAt), moment(r.RestsUntil)})
 		}
 	})
+}
+
+// poolName tells pools of other routing domains apart from those of the default one.
+func poolName(domain, pool string) string {
+	if domain == ipam.DefaultDomain {
+		return pool
+	}
+	return domain + "/" + pool
 }
 
 // moment is a time for people, in their own zone.
@@ -185,7 +193,7 @@ func (c *cli) ipPoolsCommand() *cobra.Command {
 						mark = "!"
 					}
 					t.AppendRow(table.Row{
-						mark, r.Name, r.Site, r.Role, r.Prefix, amount(r.Capacity), amount(r.Held), amount(r.Resting), amount(r.Reserved), amount(r.Free),
+						mark, poolName(r.Domain, r.Name), r.Site, r.Role, r.Prefix, amount(r.Capacity), amount(r.Held), amount(r.Resting), amount(r.Reserved), amount(r.Free),
 						bar(r.Used), fmt.Sprintf("%d %%", r.Threshold),
 					})
 					if r.Unknown != "" {

@@ -57,7 +57,7 @@ is allocated, unless families are named. A block needs a length: --ipv4=28, --ip
 			return c.print(rows, func(t table.Writer) {
 				t.AppendHeader(table.Row{"prefix", "kind", "owner", "name", "pool"})
 				for _, r := range rows {
-					t.AppendRow(table.Row{r.Prefix, r.Kind, r.Owner, r.Name, r.Pool})
+					t.AppendRow(table.Row{r.Prefix, r.Kind, r.Owner, r.Name, poolName(r.Domain, r.Pool)})
 				}
 			})
 		},
