@@ -497,14 +497,18 @@ func (r Request) normal() (Request, error) {
 		if want.Family != IPv4 && want.Family != IPv6 {
 			return invalid("family %d is neither 4 nor 6", want.Family)
 		}
-		switch full := want.Family.bits(); {
-		case want.Bits == 0 && want.Kind == KindLink:
-			want.Bits = full - 1
-		case want.Bits == 0 && want.Kind == KindAddress:
-			want.Bits = full
-		case want.Bits <= 0:
-			return invalid("a %s needs a prefix length", want.Kind)
-		case want.Bits > full, want.Kind == KindAddress && want.Bits != full, want.Kind == KindLink && (want.Bits >= full || want.Bits < full-2):
+		full := want.Family.bits()
+		if want.Bits == 0 && !want.Chosen.IsValid() {
+			switch want.Kind {
+			case KindLink:
+				want.Bits = full - 1
+			case KindAddress:
+				want.Bits = full
+			default:
+				return invalid("a %s needs a prefix length", want.Kind)
+			}
+		}
+		if want.Bits < 0 || want.Bits > full || want.Kind == KindAddress && want.Bits != full || want.Kind == KindLink && (want.Bits >= full || want.Bits < full-2) {
 			return invalid("/%d is no length of an %s %s", want.Bits, want.Family, want.Kind)
 		}
 		k := key{r.Owner, want.Name, want.Family}

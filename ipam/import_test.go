@@ -142,7 +142,7 @@ func TestRoundTrip(t *testing.T) {
 }
 
 // What NetBox 4.4 itself exports: columns that Ferrodur does not know, and none of its own.
-const netboxPrefixes = `prefix,vrf,tenant,status,role,scope_type,scope_name,is_pool,mark_utilized,description,tags,id
+const netboxPrefixes = "\ufeff" + `prefix,vrf,tenant,status,role,scope_type,scope_name,is_pool,mark_utilized,description,tags,id
 203.0.113.0/24,,,container,,,,False,False,ours,,1
 203.0.113.0/26,,,active,service,dcim.site,ewr1,True,False,,"edge,two words",2
 `

@@ -336,3 +336,47 @@ func TestReleaseByName(t *testing.T) {
 		t.Errorf("what was reserved is not free: %v", err)
 	}
 }
+
+// A pool may have any size, from all addresses to one.
+func TestAnySize(t *testing.T) {
+	store, database := open(t)
+	for _, whole := range []string{"0.0.0.0/0", "::/0", "128.0.0.0/1", "203.0.113.7/32", "2001:db8::7/128", "203.0.113.0/31"} {
+		if err := store.CreateDomain(t.Context(), whole, ""); err != nil {
+			t.Fatal(err)
+		}
+		p := pool("p", whole, 0)
+		p.Domain = whole
+		if err := store.PutPools(t.Context(), []ipam.Pool{p}, ipam.By{}); err != nil {
+			t.Fatal(err)
+		}
+		first := netip.PrefixFrom(p.Prefix.Addr(), p.Prefix.Addr().BitLen())
+		r := request("me")
+		r.Domain, r.Wants = whole, []ipam.Want{{Kind: ipam.KindAddress, Chosen: first}}
+		if given, err := store.Allocate(t.Context(), r); err != nil || given[0].Prefix != first {
+			t.Errorf("%s: %v (%v)", whole, given, err)
+		}
+		r.Owner, r.Wants = "you", []ipam.Want{{Kind: ipam.KindBlock, Chosen: p.Prefix}}
+		if _, err := store.Allocate(t.Context(), r); err == nil {
+			t.Errorf("%s was given whole while a part of it is held", whole)
+		}
+		mustBePartition(t, database)
+		if err := store.Release(t.Context(), "me", ipam.By{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Allocate(t.Context(), r); err != nil {
+			t.Errorf("%s is not whole again: %v", whole, err)
+		}
+		if err := store.Release(t.Context(), "you", ipam.By{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	usage, err := store.Usage(t.Context())
+	if err != nil || len(usage) != 6 {
+		t.Fatalf("%v (%v)", usage, err)
+	}
+	for _, u := range usage {
+		if u.Free != u.Capacity || u.Used() != 0 {
+			t.Errorf("%s has %g of %g free", u.Domain, u.Free, u.Capacity)
+		}
+	}
+}

@@ -41,14 +41,16 @@ func (p *Prefix) columns() []any {
 	return []any{&p.Prefix, &p.Kind, &p.Name, &p.Site, &p.Role, &p.Plan, &p.Tenant, &p.Tags, &p.Description}
 }
 
-// describePrefix is a prefix p as the history keeps it.
-const describePrefix = `to_jsonb(p) - '{domain,id,prefix,kind}'::text[]`
+// describePrefix is a prefix p as the history keeps it: without what only pools have, if it
+// is none.
+const describePrefix = `to_jsonb(p) - CASE p.kind WHEN 'pool' THEN '{domain,id,prefix,kind}'
+	ELSE '{domain,id,prefix,kind,name,role,plan,tenant,quarantine,threshold,source}' END::text[]`
 
 // recordPrefix records what became of a prefix, and says whether anything did.
 func recordPrefix(ctx context.Context, tx pgx.Tx, domain int32, id int64, before []byte, by By) (changed bool, err error) {
 	done, err := tx.Exec(ctx, `INSERT INTO ipam.history (domain, prefix, action, kind, actor, workflow, before, after)
 		SELECT p.domain, p.prefix, 'declare', p.kind, $3, $4, $5::jsonb, `+describePrefix+`
-		FROM ipam.prefixes p WHERE p.domain = $1 AND p.id = $2 AND `+describePrefix+` IS DISTINCT FROM $5::jsonb`,
+		FROM ipam.prefixes p WHERE p.domain = $1 AND p.id = $2 AND (`+describePrefix+`) IS DISTINCT FROM $5::jsonb`,
 		domain, id, by.Actor, by.Workflow, before)
 	return done.RowsAffected() > 0, err
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/jszwec/csvutil"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 )
 
 // LineError says what is wrong with a line of a file.
@@ -79,7 +81,8 @@ func WriteJSON(w io.Writer, records []Record) error {
 // ReadCSV reads records. Its error is ImportErrors: every line that has another form.
 // Columns that are not known are passed over: NetBox exports many.
 func ReadCSV(r io.Reader) ([]Record, error) {
-	reader := csv.NewReader(r)
+	// Spreadsheets begin UTF-8 files with a byte order mark.
+	reader := csv.NewReader(transform.NewReader(r, unicode.BOMOverride(transform.Nop)))
 	reader.FieldsPerRecord = -1
 	decoder, err := csvutil.NewDecoder(reader)
 	if err != nil {
@@ -132,7 +135,7 @@ func ReadCSV(r io.Reader) ([]Record, error) {
 
 // ReadJSON reads an array of records. Its error is ImportErrors.
 func ReadJSON(r io.Reader) ([]Record, error) {
-	text, err := io.ReadAll(r)
+	text, err := io.ReadAll(transform.NewReader(r, unicode.BOMOverride(transform.Nop)))
 	if err != nil {
 		return nil, err
 	}

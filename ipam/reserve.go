@@ -21,7 +21,7 @@ func (s *Store) Reserve(ctx context.Context, pool Pool, first, last netip.Addr, 
 		return &InvalidError{What: "reservation", Reason: "it needs a reason"}
 	}
 	request := Request{
-		Owner: fmt.Sprintf("reserved/%s-%s", first, last), Domain: pool.Domain, Site: pool.Site, Role: pool.Role,
+		Owner: ReservationOwner(first, last), Domain: pool.Domain, Site: pool.Site, Role: pool.Role,
 		Plan: pool.Plan, Tenant: pool.Tenant, By: by,
 	}
 	for _, block := range blocks.Prefixes() {
@@ -33,5 +33,10 @@ func (s *Store) Reserve(ctx context.Context, pool Pool, first, last netip.Addr, 
 
 // Unreserve makes a reserved range free again.
 func (s *Store) Unreserve(ctx context.Context, first, last netip.Addr, by By) error {
-	return s.Release(ctx, fmt.Sprintf("reserved/%s-%s", first, last), by)
+	return s.Release(ctx, ReservationOwner(first, last), by)
+}
+
+// ReservationOwner is who holds what Reserve has taken.
+func ReservationOwner(first, last netip.Addr) string {
+	return fmt.Sprintf("reserved/%s-%s", first, last)
 }

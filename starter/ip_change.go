@@ -200,6 +200,13 @@ func (c *cli) ipReserveCommand() *cobra.Command {
 				return err
 			}
 			if remove {
+				held, err := store.Allocations(ctx, ipam.Filter{Owner: ipam.ReservationOwner(addresses.From(), addresses.To())})
+				if err != nil {
+					return err
+				}
+				if len(held) == 0 {
+					return fmt.Errorf("%s as a reservation of its own: %w; see: starter ip show %s", given[0], ipam.ErrNotHeld, addresses.From())
+				}
 				if err := store.Unreserve(ctx, addresses.From(), addresses.To(), by()); err != nil {
 					return err
 				}

@@ -58,7 +58,7 @@ func readRecords(name string, stdin io.Reader) (records []ipam.Record, err error
 	if err != nil {
 		return nil, usageError{err}
 	}
-	if bytes.HasPrefix(bytes.TrimSpace(content), []byte("[")) {
+	if bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(content, []byte("\ufeff"))), []byte("[")) {
 		return ipam.ReadJSON(bytes.NewReader(content))
 	}
 	return ipam.ReadCSV(bytes.NewReader(content))

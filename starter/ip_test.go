@@ -77,6 +77,7 @@ func TestAddressesRefused(t *testing.T) {
 		{[]string{"ip", "reserve", "203.0.113.9-203.0.113.8", "--reason", "r"}, exitUsage, "is no range"},
 		{[]string{"ip", "reserve", "203.0.113.8-203.0.113.9", "--reason", "r"}, exitRefused, "203.0.113.8/31 is held by me"},
 		{[]string{"ip", "reserve", "203.0.113.200", "--reason", "r"}, exitRefused, "it is of no pool"},
+		{[]string{"ip", "reserve", "203.0.113.2", "--remove"}, exitNotFound, "not held"},
 		{[]string{"ip", "move", "nobody", "x", "o-1"}, exitNotFound, "not held"},
 		{[]string{"ip", "move", "me", "x"}, exitUsage, "name the instance"},
 		{[]string{"ip", "history"}, exitUsage, "name an address"},
