@@ -100,7 +100,7 @@ func TestClientsAreKilled(t *testing.T) {
 		if err := client.Start(); err != nil {
 			t.Fatal(err)
 		}
-		kill := time.AfterFunc(time.Duration(200+rand.IntN(600))*time.Millisecond, func() { _ = client.Process.Kill() })
+		var kill *time.Timer // from the first answer on, so that each client gets something done
 		for lines := bufio.NewScanner(output); lines.Scan(); {
 			var n int
 			var v4, v6 string
@@ -112,11 +112,16 @@ func TestClientsAreKilled(t *testing.T) {
 				t.Fatalf("order %d was answered %v, and then %v", n, was, links)
 			}
 			acknowledged[n] = links
+			if kill == nil {
+				kill = time.AfterFunc(time.Duration(20+rand.IntN(200))*time.Millisecond, func() { _ = client.Process.Kill() })
+			}
 		}
 		if err := client.Wait(); err != nil {
 			kills++
 		}
-		kill.Stop()
+		if kill != nil {
+			kill.Stop()
+		}
 		for told < killOrders && acknowledged[told].IPv4.Prefix.IsValid() {
 			told++
 		}
