@@ -82,7 +82,7 @@ func (g *growth) finish() {
 	g.Ratio = median(g.Much) / median(g.Little)
 }
 
-const rounds = 3
+const rounds = 5
 
 // grow compares links where none is held with links where a million is, by turns.
 func (b *bench) grow(ctx context.Context) error {
