@@ -64,7 +64,7 @@ func (s *Switch) device(ctx context.Context, name string) (switches.Device, erro
 	}
 	device := switches.Device{
 		Name: name, Platform: declared.Platform, Address: declared.Address,
-		User: declared.User, HostKey: declared.HostKey,
+		User: declared.User, HostKey: declared.HostKey, Ports: declared.Ports, Prefixes: declared.Prefixes,
 	}
 	if declared.Password != "" {
 		if device.Password, err = declared.Password.Resolve(); err != nil {

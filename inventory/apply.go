@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 
@@ -114,16 +115,16 @@ func (a application) switches(ctx context.Context, d Declaration) error {
 		if err := checkSecrets("switch "+s.Name, s.Password, s.PrivateKey); err != nil {
 			return err
 		}
-		s.Ports = append([]string{}, s.Ports...)
+		s.Ports, s.Prefixes = append([]string{}, s.Ports...), append([]netip.Prefix{}, s.Prefixes...)
 		slices.Sort(s.Ports)
 	}
 	err := upsert(ctx, a, KindSwitch, switchColumns, scanSwitch, declared,
 		func(s Switch) string { return s.Name },
-		`INSERT INTO inventory.switches (name, site, platform, address, login, password, private_key, host_key, dhcp_relay)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (name) DO UPDATE
-		SET site = $2, platform = $3, address = $4, login = $5, password = $6, private_key = $7, host_key = $8, dhcp_relay = $9`,
+		`INSERT INTO inventory.switches (name, site, platform, address, login, password, private_key, host_key, dhcp_relay, prefixes)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (name) DO UPDATE
+		SET site = $2, platform = $3, address = $4, login = $5, password = $6, private_key = $7, host_key = $8, dhcp_relay = $9, prefixes = $10`,
 		func(s Switch) []any {
-			return []any{s.Name, s.Site, s.Platform, s.Address, s.User, s.Password, s.PrivateKey, s.HostKey, s.relayText()}
+			return []any{s.Name, s.Site, s.Platform, s.Address, s.User, s.Password, s.PrivateKey, s.HostKey, s.relayText(), s.Prefixes}
 		})
 	if err != nil {
 		return err

@@ -21,9 +21,11 @@ type Switch struct {
 	// DHCPRelay is the address its relay puts into giaddr; invalid where not declared.
 	DHCPRelay netip.Addr
 	Ports     []string // sorted by name
+	// Prefixes are those that its ports may have addresses of; empty: any.
+	Prefixes []netip.Prefix
 }
 
-const switchColumns = `SELECT name, site, platform, address, login, password, private_key, host_key, dhcp_relay,
+const switchColumns = `SELECT name, site, platform, address, login, password, private_key, host_key, dhcp_relay, prefixes,
 	ARRAY(SELECT p.name FROM inventory.ports p WHERE p.switch = switches.name ORDER BY p.name COLLATE "C")
 	FROM inventory.switches`
 
@@ -32,7 +34,7 @@ func scanSwitch(row pgx.CollectableRow) (Switch, error) {
 		s     Switch
 		relay string
 	)
-	err := row.Scan(&s.Name, &s.Site, &s.Platform, &s.Address, &s.User, &s.Password, &s.PrivateKey, &s.HostKey, &relay, &s.Ports)
+	err := row.Scan(&s.Name, &s.Site, &s.Platform, &s.Address, &s.User, &s.Password, &s.PrivateKey, &s.HostKey, &relay, &s.Prefixes, &s.Ports)
 	if err == nil && relay != "" {
 		s.DHCPRelay, err = netip.ParseAddr(relay)
 	}

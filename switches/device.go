@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
+	"slices"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -17,6 +19,24 @@ type Device struct {
 	Password   string
 	PrivateKey []byte // PEM, not encrypted
 	HostKey    string // its public key in authorized_keys form: "ssh-ed25519 AAAA…"
+	// Ports and Prefixes bound what may be configured, whatever an intent says: no other
+	// port, and no address outside of the prefixes. Empty: no bound.
+	Ports    []string
+	Prefixes []netip.Prefix
+}
+
+// allows returns a *ForbiddenError where an intent leaves the device's bounds.
+func (d Device) allows(intent Intent) error {
+	if len(d.Ports) > 0 && !slices.Contains(d.Ports, intent.Port) {
+		return &ForbiddenError{d.Name, "port " + intent.Port + " is not among its ports"}
+	}
+	for _, address := range intent.Addresses {
+		within := func(bound netip.Prefix) bool { return bound.Bits() <= address.Bits() && bound.Contains(address.Addr()) }
+		if len(d.Prefixes) > 0 && !slices.ContainsFunc(d.Prefixes, within) {
+			return &ForbiddenError{d.Name, fmt.Sprintf("%s on port %s is outside of its prefixes", address, intent.Port)}
+		}
+	}
+	return nil
 }
 
 // String, GoString and LogValue keep the credentials out of texts and logs.

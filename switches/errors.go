@@ -50,6 +50,15 @@ func (e *InvalidIntentError) Error() string {
 	return fmt.Sprintf("invalid intent: %s: %s", e.Field, e.Reason)
 }
 
+// ForbiddenError says that an intent leaves the bounds that a Device sets. Nothing was sent.
+type ForbiddenError struct {
+	Device, Reason string
+}
+
+func (e *ForbiddenError) Error() string {
+	return fmt.Sprintf("switch %s may not be configured so: %s; correct its ports or prefixes in the inventory, or what asked for it", e.Device, e.Reason)
+}
+
 // RefusedError is a line that the switch did not accept, with its answer.
 type RefusedError struct {
 	Line, Answer string

@@ -18,6 +18,7 @@ func TestFRR(t *testing.T) {
 		"foreign configuration":  foreignConfiguration,
 		"drift is seen":          driftIsSeen,
 		"refused line":           refusedLine,
+		"bounds of the device":   boundsOfTheDevice,
 		"unknown port":           unknownPort,
 		"diff changes nothing":   diffChangesNothing,
 		"closed tap":             closedTap,
@@ -88,6 +89,37 @@ func lifeOfAPort(t *testing.T, rig *rig) {
 		t.Fatalf("out of quarantine: got %+v", change)
 	}
 	expect(t, rig.kernel(t, port), "198.51.100.0/31", "2001:db8:0:1::/127", ",UP")
+}
+
+// The driver itself leaves neither the ports nor the prefixes that it is given.
+func boundsOfTheDevice(t *testing.T, rig *rig) {
+	inside := tenantOn(port(17), "198.51.100.40/31", "2001:db8:0:17::/127")
+	rig.apply(t, inside)
+	device := rig.device
+	device.Ports, device.Prefixes = []string{port(17)}, prefixes("198.51.100.0/24", "2001:db8::/32")
+	session, err := rig.sessions.Open(t.Context(), device)
+	check(t, err)
+	defer session.Close()
+	if change, err := session.Apply(t.Context(), inside); err != nil || change.Changed {
+		t.Errorf("inside of the bounds: %+v (%v)", change, err)
+	}
+	for what, intent := range map[string]switches.Intent{
+		"another port":      tenantOn(port(18), "198.51.100.42/31"),
+		"another prefix":    tenantOn(port(17), "203.0.113.42/31"),
+		"one of two inside": tenantOn(port(17), "198.51.100.40/31", "2001:db9::/127"),
+	} {
+		before := rig.vtysh(t, "show running-config")
+		var forbidden *switches.ForbiddenError
+		if _, err := session.Apply(t.Context(), intent); !errors.As(err, &forbidden) || forbidden.Device != device.Name {
+			t.Errorf("%s: got %v, want a ForbiddenError", what, err)
+		}
+		if _, err := session.Diff(t.Context(), intent); !errors.As(err, &forbidden) {
+			t.Errorf("%s: its diff answers %v", what, err)
+		}
+		if after := rig.vtysh(t, "show running-config"); after != before {
+			t.Errorf("%s: the configuration became\n%s", what, after)
+		}
+	}
 }
 
 func foreignConfiguration(t *testing.T, rig *rig) {

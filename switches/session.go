@@ -141,7 +141,8 @@ func (s *Session) Read(ctx context.Context, port string) (Intent, error) {
 	return section.intent(s.driver, port)
 }
 
-// Diff returns what Apply would change, and changes nothing. Its errors are Read's.
+// Diff returns what Apply would change, and changes nothing. Its errors are Read's, and
+// *ForbiddenError.
 func (s *Session) Diff(ctx context.Context, intent Intent) (Change, error) {
 	plan, err := s.plan(ctx, intent)
 	if err != nil {
@@ -193,6 +194,9 @@ type plan struct {
 
 func (s *Session) plan(ctx context.Context, intent Intent) (plan, error) {
 	if err := intent.Validate(); err != nil {
+		return plan{}, err
+	}
+	if err := s.device.allows(intent); err != nil {
 		return plan{}, err
 	}
 	want, err := s.driver.render(intent)

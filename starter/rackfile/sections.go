@@ -99,6 +99,11 @@ func readSwitch(o *object) inventory.Switch {
 	}
 	o.check("dhcp_relay", o.optional("dhcp_relay"), func(text string) error { return parseAddress(text, &s.DHCPRelay) })
 
+	for _, text := range o.texts("prefixes") {
+		var prefix netip.Prefix
+		o.check("prefixes", text, func(text string) error { return parsePrefix(text, &prefix) })
+		s.Prefixes = append(s.Prefixes, prefix)
+	}
 	if _, found := o.field("ports"); !found {
 		o.wrong("ports", "is missing: the interfaces that servers are cabled to")
 	}
