@@ -20,7 +20,7 @@ type Device struct {
 	PrivateKey []byte // PEM, not encrypted
 	HostKey    string // its public key in authorized_keys form: "ssh-ed25519 AAAA…"
 	// Ports and Prefixes bound what may be configured, whatever an intent says: no other
-	// port, and no address outside of the prefixes. Empty: no bound.
+	// port, and no address or route outside of the prefixes. Empty: no bound.
 	Ports    []string
 	Prefixes []netip.Prefix
 }
@@ -30,7 +30,7 @@ func (d Device) allows(intent Intent) error {
 	if len(d.Ports) > 0 && !slices.Contains(d.Ports, intent.Port) {
 		return &ForbiddenError{d.Name, "port " + intent.Port + " is not among its ports"}
 	}
-	for _, address := range intent.Addresses {
+	for _, address := range slices.Concat(intent.Addresses, intent.Behind) {
 		within := func(bound netip.Prefix) bool { return bound.Bits() <= address.Bits() && bound.Contains(address.Addr()) }
 		if len(d.Prefixes) > 0 && !slices.ContainsFunc(d.Prefixes, within) {
 			return &ForbiddenError{d.Name, fmt.Sprintf("%s on port %s is outside of its prefixes", address, intent.Port)}

@@ -28,6 +28,8 @@ const (
 	frrDescription = "description "
 	frrIPv4        = "ip address "
 	frrIPv6        = "ipv6 address "
+	frrRoute4      = "ip route "
+	frrRoute6      = "ipv6 route "
 	frrInterval    = "ipv6 nd ra-interval "
 	frrAdvertise   = "no ipv6 nd suppress-ra"
 	frrShut        = "shutdown"
@@ -64,8 +66,8 @@ func (d frr) read(ctx context.Context, cli *terminal, port string) (section, err
 	return parseFRR(running, port)
 }
 
-// parseFRR finds a port's lines in a running configuration. Those of its stanzas, of which
-// there may be several, are indented by one blank; deeper ones belong to a mode of their
+// parseFRR finds a port's lines in a running configuration: static routes over it, which name
+// it after the next hop, and its stanzas. Lines of those, of which there may be several, are indented by one blank; deeper ones belong to a mode of their
 // own, such as link-params. The last line is "end", or the text is not whole:
 // ErrUnreadable.
 func parseFRR(running, port string) (section, error) {
@@ -80,8 +82,15 @@ func parseFRR(running, port string) (section, error) {
 		line, indented := strings.CutPrefix(line, " ")
 		switch {
 		case !indented:
-			fields := strings.Fields(line) // interface NAME [vrf NAME]
+			fields := strings.Fields(line) // interface NAME [vrf NAME]; ip route PREFIX VIA NAME [tag N …]
 			within = len(fields) > 1 && fields[0] == "interface" && fields[1] == port
+			switch {
+			case !frrIsRoute(line) || len(fields) < 5 || fields[4] != port:
+			case len(fields) == 5:
+				found.owned = append(found.owned, line)
+			default:
+				found.foreign = append(found.foreign, line)
+			}
 		case !within:
 		case frrOwned(line):
 			found.owned = append(found.owned, frrCanonical(line))
@@ -93,6 +102,10 @@ func parseFRR(running, port string) (section, error) {
 		return section{}, ErrUnreadable
 	}
 	return found, nil
+}
+
+func frrIsRoute(line string) bool {
+	return strings.HasPrefix(line, frrRoute4) || strings.HasPrefix(line, frrRoute6)
 }
 
 // frrOwned tells whether a profile decides on a line of this kind.
@@ -133,6 +146,11 @@ func (frr) parse(port string, lines []string) Intent {
 		if address, ok := frrAddress(line); ok {
 			intent.Addresses = append(intent.Addresses, address)
 		}
+		if fields := strings.Fields(line); frrIsRoute(line) && len(fields) > 2 {
+			if prefix, err := netip.ParsePrefix(fields[2]); err == nil {
+				intent.Behind = append(intent.Behind, prefix)
+			}
+		}
 	}
 	return intent
 }
@@ -141,21 +159,35 @@ func (frr) parse(port string, lines []string) Intent {
 // there: no packet meets a half-configured port.
 func (frr) edit(port string, have, want []string) []string {
 	gone, added := without(have, want), without(want, have)
-	commands := []string{"interface " + port}
+	enter := "interface " + port
+	commands := []string{enter}
 	if slices.Contains(added, frrShut) {
 		commands = append(commands, frrShut)
 	}
+	var routes []string // are said outside of the interface
 	for _, line := range gone {
-		if line != frrShut && !frrReplaced(line, added) {
+		switch {
+		case frrIsRoute(line):
+			routes = append(routes, frrNegate(line))
+		case line != frrShut && !frrReplaced(line, added):
 			commands = append(commands, frrNegate(line))
 		}
 	}
 	for _, line := range added {
-		if line != frrShut {
+		switch {
+		case frrIsRoute(line):
+			routes = append(routes, line)
+		case line != frrShut:
 			commands = append(commands, line)
 		}
 	}
+	if len(routes) > 0 {
+		commands = append(append(commands, "exit"), routes...)
+	}
 	if slices.Contains(gone, frrShut) {
+		if len(routes) > 0 {
+			commands = append(commands, enter)
+		}
 		commands = append(commands, frrNegate(frrShut))
 	}
 	return commands

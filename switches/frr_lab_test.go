@@ -17,6 +17,7 @@ func TestFRR(t *testing.T) {
 		"life of a port":         lifeOfAPort,
 		"foreign configuration":  foreignConfiguration,
 		"drift is seen":          driftIsSeen,
+		"blocks behind a port":   blocksBehindAPort,
 		"refused line":           refusedLine,
 		"bounds of the device":   boundsOfTheDevice,
 		"unknown port":           unknownPort,
@@ -91,12 +92,51 @@ func lifeOfAPort(t *testing.T, rig *rig) {
 	expect(t, rig.kernel(t, port), "198.51.100.0/31", "2001:db8:0:1::/127", ",UP")
 }
 
+// What is routed to a host comes and goes with its port, changes without its links being
+// touched, and nobody else's routes are.
+func blocksBehindAPort(t *testing.T, rig *rig) {
+	port := port(14)
+	foreign := "ip route 203.0.113.160/28 198.51.100.51 " + port + " tag 7"
+	rig.vtysh(t, "configure terminal", foreign)
+	tenant := tenantOn(port, "198.51.100.50/31", "2001:db8:0:14::/127")
+	tenant.Behind = prefixes("203.0.113.64/28", "2001:db8:8000::/56")
+	change := rig.apply(t, tenant)
+	if !change.Changed || !reflect.DeepEqual(change.Running, tenant) || !slices.Equal(change.Foreign, []string{foreign}) {
+		t.Fatalf("create: got %+v", change)
+	}
+	expect(t, rig.vtysh(t, "show ip route static"), "203.0.113.64/28", "via 198.51.100.51, "+port)
+	expect(t, rig.vtysh(t, "show ipv6 route static"), "2001:db8:8000::/56", "via 2001:db8:0:14::1, "+port)
+	expect(t, rig.startup(t), "ip route 203.0.113.64/28 198.51.100.51 "+port)
+	if change = rig.apply(t, tenant); change.Changed {
+		t.Errorf("repeat: got %+v, want no change", change)
+	}
+
+	rig.vtysh(t, "configure terminal", "no ip route 203.0.113.64/28 198.51.100.51 "+port)
+	session := rig.open(t)
+	if running, err := session.Read(t.Context(), port); err != nil || running.Equal(tenant) || !slices.Equal(running.Behind, tenant.Behind[1:]) {
+		t.Errorf("a route is missing, and the port is read as %+v (%v)", running, err)
+	}
+	session.Close()
+
+	other := tenant
+	other.Behind = prefixes("2001:db8:8000::/56", "203.0.113.80/28")
+	change = rig.apply(t, other)
+	if want := []string{"+ ip route 203.0.113.80/28 198.51.100.51 " + port}; !slices.Equal(change.Diff, want) || !change.Running.Equal(other) {
+		t.Errorf("another block: got %+v, want %q", change, want)
+	}
+
+	change = rig.apply(t, switches.Intent{Port: port, Profile: switches.Quarantine})
+	routes := rig.vtysh(t, "show running-config")
+	expectNot(t, routes, "203.0.113.80/28", "2001:db8:8000::/56")
+	expect(t, routes, foreign)
+}
+
 // The driver itself leaves neither the ports nor the prefixes that it is given.
 func boundsOfTheDevice(t *testing.T, rig *rig) {
-	inside := tenantOn(port(17), "198.51.100.40/31", "2001:db8:0:17::/127")
+	inside := tenantOn(port(12), "198.51.100.40/31", "2001:db8:0:12::/127")
 	rig.apply(t, inside)
 	device := rig.device
-	device.Ports, device.Prefixes = []string{port(17)}, prefixes("198.51.100.0/24", "2001:db8::/32")
+	device.Ports, device.Prefixes = []string{port(12)}, prefixes("198.51.100.0/24", "2001:db8::/32")
 	session, err := rig.sessions.Open(t.Context(), device)
 	check(t, err)
 	defer session.Close()
@@ -104,9 +144,9 @@ func boundsOfTheDevice(t *testing.T, rig *rig) {
 		t.Errorf("inside of the bounds: %+v (%v)", change, err)
 	}
 	for what, intent := range map[string]switches.Intent{
-		"another port":      tenantOn(port(18), "198.51.100.42/31"),
-		"another prefix":    tenantOn(port(17), "203.0.113.42/31"),
-		"one of two inside": tenantOn(port(17), "198.51.100.40/31", "2001:db9::/127"),
+		"another port":      tenantOn(port(13), "198.51.100.42/31"),
+		"another prefix":    tenantOn(port(12), "203.0.113.42/31"),
+		"one of two inside": tenantOn(port(12), "198.51.100.40/31", "2001:db9::/127"),
 	} {
 		before := rig.vtysh(t, "show running-config")
 		var forbidden *switches.ForbiddenError

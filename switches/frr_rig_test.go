@@ -31,7 +31,7 @@ type rig struct {
 }
 
 const (
-	rigPorts    = 12
+	rigPorts    = 14
 	rigPassword = "correct-horse"
 )
 

@@ -67,7 +67,7 @@ func TestParseFRR(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Intent{"swp1", Provisioning, "ams1-r1-s1 instance/o-42", parse("198.51.100.0/31", "2001:db8:0:1::/127")}); !reflect.DeepEqual(intent, want) {
+	if want := (Intent{"swp1", Provisioning, "ams1-r1-s1 instance/o-42", parse("198.51.100.0/31", "2001:db8:0:1::/127"), nil}); !reflect.DeepEqual(intent, want) {
 		t.Errorf("got %+v, want %+v", intent, want)
 	}
 }
@@ -97,9 +97,13 @@ func TestParseFRROfAPart(t *testing.T) {
 }
 
 func TestEditFRR(t *testing.T) {
-	provisioning := Intent{"swp1", Provisioning, "s1", parse("198.51.100.0/31", "2001:db8::/127")}
-	tenant := Intent{"swp1", Tenant, "s1 instance/o-42", parse("203.0.113.0/31", "2001:db8::/127")}
-	quarantine := Intent{"swp1", Quarantine, "s1", nil}
+	provisioning := Intent{"swp1", Provisioning, "s1", parse("198.51.100.0/31", "2001:db8::/127"), nil}
+	tenant := Intent{"swp1", Tenant, "s1 instance/o-42", parse("203.0.113.0/31", "2001:db8::/127"), nil}
+	quarantine := Intent{"swp1", Quarantine, "s1", nil, nil}
+	customer := tenant
+	customer.Behind = parse("192.0.2.64/28", "2001:db8:8000::/56")
+	other := tenant
+	other.Behind = parse("192.0.2.64/28", "192.0.2.80/28")
 	for _, test := range []struct {
 		name     string
 		from, to Intent
@@ -129,6 +133,33 @@ func TestEditFRR(t *testing.T) {
 			"ipv6 nd ra-interval 3",
 			"no shutdown",
 		}},
+		{"quarantine to a customer", quarantine, customer, []string{
+			"interface swp1",
+			"description ferrodur tenant s1 instance/o-42",
+			"ip address 203.0.113.0/31",
+			"ipv6 address 2001:db8::/127",
+			"exit",
+			"ip route 192.0.2.64/28 203.0.113.1 swp1",
+			"ipv6 route 2001:db8:8000::/56 2001:db8::1 swp1",
+			"interface swp1",
+			"no shutdown",
+		}},
+		{"one block for another", customer, other, []string{
+			"interface swp1",
+			"exit",
+			"no ipv6 route 2001:db8:8000::/56 2001:db8::1 swp1",
+			"ip route 192.0.2.80/28 203.0.113.1 swp1",
+		}},
+		{"customer to quarantine", customer, quarantine, []string{
+			"interface swp1",
+			"shutdown",
+			"no ip address 203.0.113.0/31",
+			"no ipv6 address 2001:db8::/127",
+			"description ferrodur quarantine s1",
+			"exit",
+			"no ip route 192.0.2.64/28 203.0.113.1 swp1",
+			"no ipv6 route 2001:db8:8000::/56 2001:db8::1 swp1",
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			have, err := frr{}.render(test.from)
@@ -148,7 +179,7 @@ func TestEditFRR(t *testing.T) {
 
 // The way back to a port without configuration takes the description, too.
 func TestEditFRRBackToNothing(t *testing.T) {
-	have, err := frr{}.render(Intent{"swp1", Quarantine, "s1", nil})
+	have, err := frr{}.render(Intent{"swp1", Quarantine, "s1", nil, nil})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,6 +197,7 @@ func FuzzParseFRR(f *testing.F) {
 	f.Add("interface swp1\n description ferrodur tenant\n ip address 192.0.2.0/31\nend\n", "swp1")
 	f.Add("interface swp1\n description ferrodur quarantine x\r\n shutdown\r\nend", "swp1")
 	f.Add("interface\ninterface swp1\n ip address\n ip address ::1/127\n ipv6 address fe80::1%eth0/127\nend", "swp1")
+	f.Add("ip route 192.0.2.64/28 192.0.2.1 swp1\nip route 0.0.0.0/0 192.0.2.1 swp1 tag 7\ninterface swp1\n description ferrodur tenant\n ip address 192.0.2.0/31\nend\n", "swp1")
 	f.Add("interface p\n description ferrodur tenant a\n description ferrodur quarantine b\n shutdown\nend", "p")
 	f.Fuzz(func(t *testing.T, text, port string) {
 		section, err := parseFRR(text, port)

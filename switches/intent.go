@@ -41,6 +41,40 @@ type Intent struct {
 	// Addresses are the switch's own: IPv4 /31 (RFC 3021) and IPv6 /127 (RFC 6164). Their
 	// order does not matter. None in quarantine, at least one otherwise.
 	Addresses []netip.Prefix
+	// Behind are prefixes that the switch routes to the host: by way of the host's address
+	// of the link, which is the other one of a /31 or /127. A tenant's port only.
+	Behind []netip.Prefix
+}
+
+// Route is a static route to what lies behind a port.
+type Route struct {
+	Prefix netip.Prefix
+	Via    netip.Addr // the host's address
+}
+
+// Routes are those to what lies behind the port, in the order of Behind.
+func (i Intent) Routes() []Route {
+	var routes []Route
+	for _, prefix := range i.Behind {
+		if via, found := i.host(prefix.Addr().Is4()); found {
+			routes = append(routes, Route{prefix, via})
+		}
+	}
+	return routes
+}
+
+// host is the host's address of the first link of a family.
+func (i Intent) host(ipv4 bool) (netip.Addr, bool) {
+	for _, link := range i.Addresses {
+		if link.Addr().Is4() != ipv4 {
+			continue
+		}
+		if low := link.Masked().Addr(); low != link.Addr() {
+			return low, true
+		}
+		return link.Addr().Next(), true
+	}
+	return netip.Addr{}, false
 }
 
 const (
@@ -86,6 +120,37 @@ func (i Intent) Validate() error {
 			return &InvalidIntentError{"Addresses", fmt.Sprintf("%s is there twice", address)}
 		}
 	}
+	for n, prefix := range i.Behind {
+		if err := i.validateBehind(prefix, i.Behind[:n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (i Intent) validateBehind(prefix netip.Prefix, others []netip.Prefix) error {
+	invalid := func(format string, arguments ...any) error {
+		return &InvalidIntentError{"Behind", fmt.Sprintf(format, arguments...)}
+	}
+	address := prefix.Addr()
+	switch {
+	case i.Profile != Tenant:
+		return invalid("behind a %s port there is nothing", i.Profile)
+	case !prefix.IsValid():
+		return invalid("a prefix is not set")
+	case prefix != prefix.Masked() || address.Is4In6():
+		return invalid("%s is not in its usual form", prefix)
+	case prefix.Bits() == 0 || !address.IsGlobalUnicast():
+		return invalid("%s is not a unicast prefix", prefix)
+	}
+	if _, linked := i.host(address.Is4()); !linked {
+		return invalid("%s has no link of its family to be routed over", prefix)
+	}
+	for _, other := range append(slices.Clone(i.Addresses), others...) {
+		if other.Overlaps(prefix) {
+			return invalid("%s overlaps %s", prefix, other)
+		}
+	}
 	return nil
 }
 
@@ -102,14 +167,14 @@ func validateAddress(prefix netip.Prefix) error {
 	return nil
 }
 
-// Equal tells whether two intents say the same, whatever the order of their addresses.
+// Equal tells whether two intents say the same, whatever the order of addresses and prefixes.
 func (i Intent) Equal(other Intent) bool {
 	return i.Port == other.Port && i.Profile == other.Profile && i.Description == other.Description &&
-		slices.Equal(sorted(i.Addresses), sorted(other.Addresses))
+		slices.Equal(sorted(i.Addresses), sorted(other.Addresses)) && slices.Equal(sorted(i.Behind), sorted(other.Behind))
 }
 
-func sorted(addresses []netip.Prefix) []netip.Prefix {
-	return slices.SortedFunc(slices.Values(addresses), netip.Prefix.Compare)
+func sorted(prefixes []netip.Prefix) []netip.Prefix {
+	return slices.SortedFunc(slices.Values(prefixes), netip.Prefix.Compare)
 }
 
 // label is the description as it stands on the switch.

@@ -47,6 +47,16 @@ func TestValidate(t *testing.T) {
 		{"IPv4 in IPv6", "Addresses", func(i *Intent) { i.Addresses = parse("::ffff:198.51.100.0/127") }},
 		{"loopback", "Addresses", func(i *Intent) { i.Addresses = parse("127.0.0.2/31") }},
 		{"multicast", "Addresses", func(i *Intent) { i.Addresses = parse("ff02::/127") }},
+		{"blocks behind", "", func(i *Intent) { i.Behind = parse("203.0.113.64/28", "2001:db8:8000::/56") }},
+		{"block behind quarantine", "Behind", func(i *Intent) { i.Profile, i.Addresses, i.Behind = Quarantine, nil, parse("203.0.113.64/28") }},
+		{"block behind provisioning", "Behind", func(i *Intent) { i.Profile, i.Behind = Provisioning, parse("203.0.113.64/28") }},
+		{"block without a link", "Behind", func(i *Intent) { i.Addresses, i.Behind = parse("198.51.100.0/31"), parse("2001:db8:8000::/56") }},
+		{"block that is the link", "Behind", func(i *Intent) { i.Behind = parse("198.51.100.0/24") }},
+		{"block twice", "Behind", func(i *Intent) { i.Behind = parse("203.0.113.64/28", "203.0.113.64/28") }},
+		{"block within another", "Behind", func(i *Intent) { i.Behind = parse("203.0.113.64/28", "203.0.113.68/31") }},
+		{"everything", "Behind", func(i *Intent) { i.Behind = parse("0.0.0.0/0") }},
+		{"host bits", "Behind", func(i *Intent) { i.Behind = parse("203.0.113.65/28") }},
+		{"zero block", "Behind", func(i *Intent) { i.Behind = []netip.Prefix{{}} }},
 		{"link-local", "Addresses", func(i *Intent) { i.Addresses = parse("169.254.0.0/31") }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -67,16 +77,17 @@ func TestValidate(t *testing.T) {
 }
 
 func TestEqual(t *testing.T) {
-	one := Intent{"swp1", Tenant, "s1", parse("198.51.100.0/31", "2001:db8::/127")}
-	if other := (Intent{"swp1", Tenant, "s1", parse("2001:db8::/127", "198.51.100.0/31")}); !one.Equal(other) {
+	one := Intent{"swp1", Tenant, "s1", parse("198.51.100.0/31", "2001:db8::/127"), nil}
+	if other := (Intent{"swp1", Tenant, "s1", parse("2001:db8::/127", "198.51.100.0/31"), nil}); !one.Equal(other) {
 		t.Error("the order of addresses matters")
 	}
 	for _, other := range []Intent{
-		{"swp2", Tenant, "s1", one.Addresses},
-		{"swp1", Provisioning, "s1", one.Addresses},
-		{"swp1", Tenant, "s2", one.Addresses},
-		{"swp1", Tenant, "s1", one.Addresses[:1]},
-		{"swp1", Tenant, "s1", parse("198.51.100.0/31", "2001:db8::1/127")},
+		{"swp2", Tenant, "s1", one.Addresses, nil},
+		{"swp1", Provisioning, "s1", one.Addresses, nil},
+		{"swp1", Tenant, "s2", one.Addresses, nil},
+		{"swp1", Tenant, "s1", one.Addresses[:1], nil},
+		{"swp1", Tenant, "s1", one.Addresses, parse("203.0.113.64/28")},
+		{"swp1", Tenant, "s1", parse("198.51.100.0/31", "2001:db8::1/127"), nil},
 	} {
 		if one.Equal(other) {
 			t.Errorf("%+v equals %+v", one, other)
