@@ -140,6 +140,20 @@ func TestAddresses(t *testing.T) {
 	require.Equal(t, first, again, "asked again after a lost answer")
 	require.Regexp(t, `msg="activity done" .*ActivityType=AllocateAddresses .*owner=instance/o-1 seconds=0\.`, p.log.String())
 
+	ask.Blocks = api.Blocks{IPv4: 29, IPv6: 56}
+	_, err = run(p, api.AllocateAddresses, ask)
+	requireError(t, err, api.ErrorRefused, "IPv4 routed at ewr1", "no pool")
+	require.NoError(t, p.addresses.PutPools(t.Context(), []ipam.Pool{
+		{Name: "blocks4", Site: "ewr1", Role: ipam.Routed, Prefix: netip.MustParsePrefix("203.0.113.0/28")},
+		{Name: "blocks6", Site: "ewr1", Role: ipam.Routed, Prefix: netip.MustParsePrefix("2001:db8:8000::/48")},
+	}, ipam.By{}))
+	for range 2 {
+		given, err := run(p, api.AllocateAddresses, ask)
+		require.NoError(t, err)
+		require.Equal(t, first.Links, given.Links)
+		require.Equal(t, []netip.Prefix{netip.MustParsePrefix("203.0.113.0/29"), netip.MustParsePrefix("2001:db8:8000::/56")}, given.Blocks)
+	}
+
 	_, err = run(p, api.AllocateAddresses, api.AllocateInput{Owner: "instance/o-2", Site: "ewr1", Role: api.TenantPool})
 	requireError(t, err, api.ErrorRefused, "have no free /31")
 	for range 2 {

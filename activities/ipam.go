@@ -25,15 +25,37 @@ func (i *IPAM) Register(r worker.ActivityRegistry) {
 	register(r, api.RemoveNames, i.RemoveNames)
 }
 
-// Allocate gives an owner a link of each family; asked again, the same ones.
-func (i *IPAM) Allocate(ctx context.Context, in api.AllocateInput) (api.Links, error) {
-	links, err := i.Addresses.AllocateLinks(ctx, ipam.Request{
-		Owner: in.Owner, Site: in.Site, Role: ipam.Role(in.Role), Plan: in.Plan, Tenant: in.Tenant, By: by(ctx),
-	})
+// Allocate gives an owner a link of each family and the blocks that he wants; asked again,
+// the same ones. Where there are links and no blocks, the links are his until a release.
+func (i *IPAM) Allocate(ctx context.Context, in api.AllocateInput) (api.Allocated, error) {
+	request := ipam.Request{Owner: in.Owner, Site: in.Site, Role: ipam.Role(in.Role), Plan: in.Plan, Tenant: in.Tenant, By: by(ctx)}
+	links, err := i.Addresses.AllocateLinks(ctx, request)
 	if err != nil {
-		return api.Links{}, fail(err)
+		return api.Allocated{}, fail(err)
 	}
-	return api.Links{IPv4: link(links.IPv4), IPv6: link(links.IPv6)}, nil
+	given := api.Allocated{Links: api.Links{IPv4: link(links.IPv4), IPv6: link(links.IPv6)}}
+	request.Role, request.Wants = ipam.Routed, blocks(in.Blocks)
+	if len(request.Wants) == 0 {
+		return given, nil
+	}
+	allocations, err := i.Addresses.Allocate(ctx, request)
+	if err != nil {
+		return api.Allocated{}, fail(err)
+	}
+	for _, a := range allocations {
+		given.Blocks = append(given.Blocks, a.Prefix)
+	}
+	return given, nil
+}
+
+func blocks(asked api.Blocks) (wants []ipam.Want) {
+	for _, want := range []ipam.Want{{Family: ipam.IPv4, Bits: asked.IPv4}, {Family: ipam.IPv6, Bits: asked.IPv6}} {
+		if want.Bits > 0 {
+			want.Name, want.Kind = "block", ipam.KindBlock
+			wants = append(wants, want)
+		}
+	}
+	return wants
 }
 
 // Release sends what an owner holds into quarantine.

@@ -53,6 +53,7 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortInput) (swit
 	for _, link := range in.Links.List() {
 		intent.Addresses = append(intent.Addresses, link.Switch)
 	}
+	intent.Behind = in.Blocks
 	return session.Apply(ctx, intent)
 }
 

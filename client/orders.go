@@ -86,6 +86,9 @@ func Validate(order api.Order) error {
 	if name := cmp.Or(order.Hostname, order.ID); !hostname.MatchString(name) {
 		return fmt.Errorf("%w: %q is no host name (RFC 1123 §2.1): give the order another one", ErrRefused, name)
 	}
+	if b := order.Blocks; b.IPv4 < 0 || b.IPv4 > 32 || b.IPv6 < 0 || b.IPv6 > 128 {
+		return fmt.Errorf("%w: blocks of the lengths /%d and /%d: an IPv4 block has a length from 1 to 32, an IPv6 block from 1 to 128", ErrRefused, b.IPv4, b.IPv6)
+	}
 	if len(order.SSHKeys) == 0 && !order.UserData {
 		return fmt.Errorf("%w: order %s has neither an SSH key nor user data: nobody could log in", ErrRefused, order.ID)
 	}

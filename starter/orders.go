@@ -91,6 +91,8 @@ ordering once. User data goes from the file into the inventory, and never throug
 	flags.StringVar(&order.ID, "order", "", "the order's ID (default: a new one)")
 	flags.StringVar(&order.Hostname, "hostname", "", "the machine's name (default: the order's ID)")
 	flags.StringVar(&order.Tenant, "tenant", "", "customer: for pools that are kept for tenants, and limits")
+	flags.IntVar(&order.Blocks.IPv4, "ipv4-block", 0, "a block of this prefix length that is routed to the instance")
+	flags.IntVar(&order.Blocks.IPv6, "ipv6-block", 0, "a block of this prefix length that is routed to the instance")
 	flags.StringVar(&userData, "user-data", "", "file with user data for cloud-init")
 	flags.StringVar(&onFailure, "on-failure", string(api.Park), "what becomes of an order that fails: park or undo")
 	flags.BoolVar(&wait, "wait", false, "wait until it is active")
@@ -175,6 +177,9 @@ func (c *cli) statusCommand() *cobra.Command {
 				}
 				if list := addresses(snapshot.Addresses); list != "" {
 					t.AppendRow(table.Row{"addresses", list})
+				}
+				for _, block := range snapshot.Blocks {
+					t.AppendRow(table.Row{"block", block})
 				}
 				if snapshot.DNSName != "" {
 					t.AppendRow(table.Row{"name", snapshot.DNSName})

@@ -20,15 +20,16 @@ const bootPhases = 4
 // server holds them itself for as long as it is in service, whoever its tenant is.
 func (j *journey) provisioningLinks(ctx workflow.Context) (api.Links, error) {
 	server := j.state.Server
-	return call(j.ipam(ctx, "provisioning link of "+server.Name), api.AllocateAddresses,
+	given, err := call(j.ipam(ctx, "provisioning link of "+server.Name), api.AllocateAddresses,
 		api.AllocateInput{Owner: api.ServerKey(server.Name), Site: server.Site, Role: api.ProvisioningPool})
+	return given.Links, err
 }
 
-// configurePort makes the server's port what profile says.
-func (j *journey) configurePort(ctx workflow.Context, profile api.Profile, links api.Links, instance string) error {
+// configurePort makes the server's port what it should be.
+func (j *journey) configurePort(ctx workflow.Context, port api.ConfigurePortInput) error {
 	server := j.state.Server
-	_, err := call(j.switchWork(ctx, fmt.Sprintf("%s %s: %s", server.Switch, server.Port, profile)), api.ConfigurePort,
-		api.ConfigurePortInput{Server: server.Name, Profile: profile, Links: links, Instance: instance})
+	port.Server = server.Name
+	_, err := call(j.switchWork(ctx, fmt.Sprintf("%s %s: %s", server.Switch, server.Port, port.Profile)), api.ConfigurePort, port)
 	return err
 }
 
@@ -38,7 +39,7 @@ func (j *journey) openPort(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	return j.configurePort(ctx, api.ProvisioningProfile, links, "")
+	return j.configurePort(ctx, api.ConfigurePortInput{Profile: api.ProvisioningProfile, Links: links})
 }
 
 // closePort powers the server off, takes its boot target away and shuts its port.
@@ -50,7 +51,7 @@ func (j *journey) closePort(ctx workflow.Context) error {
 	if err := do(j.bootWork(ctx, "no boot target for "+server, brief), api.ClearBootTarget, api.ClearBootTargetInput{Server: server, Instance: j.tenant}); err != nil {
 		return err
 	}
-	return j.configurePort(ctx, api.QuarantineProfile, api.Links{}, "")
+	return j.configurePort(ctx, api.ConfigurePortInput{Profile: api.QuarantineProfile})
 }
 
 // bootJob is a job for the agent.
@@ -72,7 +73,7 @@ func (j *journey) runAgent(ctx workflow.Context, job bootJob) (api.JobResult, st
 	if err != nil {
 		return api.JobResult{}, "", err
 	}
-	if err := j.configurePort(ctx, api.ProvisioningProfile, links, ""); err != nil {
+	if err := j.configurePort(ctx, api.ConfigurePortInput{Profile: api.ProvisioningProfile, Links: links}); err != nil {
 		return api.JobResult{}, "", err
 	}
 	err = do(j.bootWork(ctx, fmt.Sprintf("%s: boot target %s", server, job.kind), brief), api.SetBootTarget, api.SetBootTargetInput{

@@ -80,12 +80,13 @@ func (i *instance) freeServer(ctx workflow.Context) error {
 }
 
 func (i *instance) allocateAddresses(ctx workflow.Context) error {
-	links, err := call(i.ipam(ctx, "tenant links"), api.AllocateAddresses,
-		api.AllocateInput{Owner: i.state.ID, Site: i.order.Site, Role: api.TenantPool, Plan: i.order.Plan, Tenant: i.order.Tenant})
+	given, err := call(i.ipam(ctx, "tenant links"), api.AllocateAddresses, api.AllocateInput{
+		Owner: i.state.ID, Site: i.order.Site, Role: api.TenantPool, Plan: i.order.Plan, Tenant: i.order.Tenant, Blocks: i.order.Blocks,
+	})
 	if err != nil {
 		return err
 	}
-	i.state.Addresses = links
+	i.state.Addresses, i.state.Blocks = given.Links, given.Blocks
 	return nil
 }
 
@@ -155,12 +156,14 @@ func (i *instance) wipe(ctx workflow.Context) error {
 }
 
 func (i *instance) connectTenant(ctx workflow.Context) error {
-	return i.configurePort(ctx, api.TenantProfile, i.state.Addresses, i.state.ID)
+	return i.configurePort(ctx, api.ConfigurePortInput{
+		Profile: api.TenantProfile, Links: i.state.Addresses, Blocks: i.state.Blocks, Instance: i.state.ID,
+	})
 }
 
 // disconnectTenant cuts the tenant off at once, before anything that takes time.
 func (i *instance) disconnectTenant(ctx workflow.Context) error {
-	return i.configurePort(ctx, api.QuarantineProfile, api.Links{}, "")
+	return i.configurePort(ctx, api.ConfigurePortInput{Profile: api.QuarantineProfile})
 }
 
 func (i *instance) verify(ctx workflow.Context) error {

@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +24,27 @@ func (w *world) provision(order api.Order) error {
 	w.env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: api.InstanceID(order.ID), TaskQueue: api.QueueLifecycle})
 	w.env.ExecuteWorkflow(api.WorkflowInstance, order)
 	return w.env.GetWorkflowError()
+}
+
+// A block is routed to the instance while it is the tenant's, and no longer.
+func TestInstanceWithABlock(t *testing.T) {
+	w := newWorld(t)
+	ordered := order
+	ordered.Blocks.IPv4 = 29
+	w.env.RegisterDelayedCallback(func() {
+		block := netip.MustParsePrefix("192.0.2.0/29")
+		if state := w.state(t); !slices.Equal(state.Blocks, []netip.Prefix{block}) || !slices.Equal(w.routed, state.Blocks) {
+			t.Errorf("before the return %v is routed: %+v", w.routed, state)
+		}
+	}, returnAfter-time.Hour)
+	w.update(t, api.UpdateReturn, returnAfter, nil)
+	if err := w.provision(ordered); err != nil {
+		t.Fatal(err)
+	}
+	w.mustHoldNothing(t)
+	if len(w.routed) > 0 {
+		t.Errorf("after the return %v is routed", w.routed)
+	}
 }
 
 func TestInstanceFromOrderToReturn(t *testing.T) {

@@ -53,6 +53,9 @@ func details(s api.State) string {
 	for _, link := range s.Addresses.List() {
 		fmt.Fprintf(&b, "- address: `%s`\n", link.Server.Addr())
 	}
+	for _, block := range s.Blocks {
+		fmt.Fprintf(&b, "- block: `%s`\n", block)
+	}
 	if s.DNSName != "" {
 		fmt.Fprintf(&b, "- name: `%s`\n", s.DNSName)
 	}

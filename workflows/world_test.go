@@ -31,6 +31,7 @@ type world struct {
 	instance string            // the instance's state
 	links    map[string]bool   // owners of links
 	name     string            // the instance's name in the DNS
+	routed   []netip.Prefix    // to the server, by its port
 	port     api.Profile       // the server's port
 	powered  bool              // the server's power
 	disk     string            // "", "tenant", "clean"
@@ -110,12 +111,16 @@ func newWorld(t *testing.T) *world {
 		w.wipes++
 		return api.None{}, nil
 	})
-	handle(w, api.AllocateAddresses, func(in api.AllocateInput) (api.Links, error) {
+	handle(w, api.AllocateAddresses, func(in api.AllocateInput) (api.Allocated, error) {
 		w.links[in.Owner] = true
 		if in.Role == api.ProvisioningPool {
-			return api.Links{IPv4: api.Link{Switch: netip.MustParsePrefix("203.0.113.0/31"), Server: netip.MustParsePrefix("203.0.113.1/31")}}, nil
+			return api.Allocated{Links: api.Links{IPv4: api.Link{Switch: netip.MustParsePrefix("203.0.113.0/31"), Server: netip.MustParsePrefix("203.0.113.1/31")}}}, nil
 		}
-		return tenantLinks, nil
+		given := api.Allocated{Links: tenantLinks}
+		if in.Blocks.IPv4 > 0 {
+			given.Blocks = []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("192.0.2.0/%d", in.Blocks.IPv4))}
+		}
+		return given, nil
 	})
 	handle(w, api.ReleaseAddresses, func(in api.ReleaseInput) (api.None, error) {
 		delete(w.links, in.Owner)
@@ -136,7 +141,7 @@ func newWorld(t *testing.T) *world {
 		if in.Profile == api.TenantProfile && w.disk != "tenant" {
 			return api.PortChange{}, errors.New("test: the tenant's port is opened before the install")
 		}
-		w.port = in.Profile
+		w.port, w.routed = in.Profile, in.Blocks
 		return api.PortChange{Changed: true}, nil
 	})
 	handle(w, api.CheckBMC, func(api.BMCInput) (api.None, error) { return api.None{}, nil })

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/netip"
 	"time"
 
 	"ferrodur/report"
@@ -30,10 +31,10 @@ const (
 
 // The address activities, on QueueIPAM.
 const (
-	AllocateAddresses Activity[AllocateInput, Links] = "AllocateAddresses"
-	ReleaseAddresses  Activity[ReleaseInput, None]   = "ReleaseAddresses"
-	NameAddresses     Activity[NameInput, Named]     = "NameAddresses"
-	RemoveNames       Activity[NameInput, None]      = "RemoveNames"
+	AllocateAddresses Activity[AllocateInput, Allocated] = "AllocateAddresses"
+	ReleaseAddresses  Activity[ReleaseInput, None]       = "ReleaseAddresses"
+	NameAddresses     Activity[NameInput, Named]         = "NameAddresses"
+	RemoveNames       Activity[NameInput, None]          = "RemoveNames"
 )
 
 // The switch activities, on SiteQueue(RoleSwitch, site).
@@ -138,13 +139,15 @@ type StoreWipeInput struct {
 	Report   report.Wipe `json:"report"`
 }
 
-// AllocateInput asks for a link of each family that the site has pools of the role for.
+// AllocateInput asks for a link of each family that the site has pools of the role for, and
+// for blocks of its routed pools.
 type AllocateInput struct {
 	Owner  string   `json:"owner"`
 	Site   string   `json:"site"`
 	Role   PoolRole `json:"role"`
 	Plan   string   `json:"plan,omitempty"`
 	Tenant string   `json:"tenant,omitempty"`
+	Blocks Blocks   `json:"blocks,omitzero"`
 }
 
 // ReleaseInput gives back all that an owner holds.
@@ -167,10 +170,12 @@ type Named struct {
 
 // ConfigurePortInput says what a server's port should be. Links is empty for quarantine.
 type ConfigurePortInput struct {
-	Server   string  `json:"server"`
-	Profile  Profile `json:"profile"`
-	Links    Links   `json:"links,omitzero"`
-	Instance string  `json:"instance,omitempty"`
+	Server  string  `json:"server"`
+	Profile Profile `json:"profile"`
+	Links   Links   `json:"links,omitzero"`
+	// Blocks are routed to the server.
+	Blocks   []netip.Prefix `json:"blocks,omitempty"`
+	Instance string         `json:"instance,omitempty"`
 }
 
 // PortChange says what was changed on a port, line by line; a second run changes nothing.

@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Stage is one step of a server's life.
 type Stage string
@@ -46,18 +49,19 @@ const (
 
 // State is what a workflow answers to QueryState: the whole story so far.
 type State struct {
-	ID        string        `json:"id"`
-	Status    Status        `json:"status"`
-	Stage     Stage         `json:"stage"`
-	Reason    string        `json:"reason,omitempty"`     // why parked or failed, and what to do
-	ErrorType string        `json:"error_type,omitempty"` // of one that failed, such as ErrorRefused
-	Site      string        `json:"site,omitempty"`
-	Plan      string        `json:"plan,omitempty"`
-	Image     string        `json:"image,omitempty"`
-	Server    Server        `json:"server,omitzero"`
-	Addresses Links         `json:"addresses,omitzero"`
-	DNSName   string        `json:"dns_name,omitempty"`
-	Stages    []StageRecord `json:"stages"`
+	ID        string         `json:"id"`
+	Status    Status         `json:"status"`
+	Stage     Stage          `json:"stage"`
+	Reason    string         `json:"reason,omitempty"`     // why parked or failed, and what to do
+	ErrorType string         `json:"error_type,omitempty"` // of one that failed, such as ErrorRefused
+	Site      string         `json:"site,omitempty"`
+	Plan      string         `json:"plan,omitempty"`
+	Image     string         `json:"image,omitempty"`
+	Server    Server         `json:"server,omitzero"`
+	Addresses Links          `json:"addresses,omitzero"`
+	Blocks    []netip.Prefix `json:"blocks,omitempty"` // routed to the server
+	DNSName   string         `json:"dns_name,omitempty"`
+	Stages    []StageRecord  `json:"stages"`
 }
 
 // Ended says that the workflow has nothing more to do.

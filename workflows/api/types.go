@@ -16,6 +16,7 @@ type Order struct {
 	Image    string   `json:"image"`
 	Tenant   string   `json:"tenant,omitempty"`   // who pays, and whose limit counts
 	Hostname string   `json:"hostname,omitempty"` // default: the order's ID
+	Blocks   Blocks   `json:"blocks,omitzero"`    // routed to the instance
 	SSHKeys  []string `json:"ssh_keys"`           // public keys, authorized_keys form
 	// UserData says that the inventory holds user data for this order. The content
 	// itself never enters Temporal.
@@ -115,6 +116,19 @@ func (l Links) List() []Link {
 		}
 	}
 	return links
+}
+
+// Blocks are prefix lengths of blocks that are routed to an instance; 0: no block of that
+// family.
+type Blocks struct {
+	IPv4 int `json:"ipv4,omitempty"` // 1 to 32
+	IPv6 int `json:"ipv6,omitempty"` // 1 to 128
+}
+
+// Allocated is what an owner was given.
+type Allocated struct {
+	Links
+	Blocks []netip.Prefix `json:"blocks,omitempty"`
 }
 
 // PoolRole says what the addresses of a pool are for.
