@@ -47,7 +47,7 @@ func needsOperator(err error) bool {
 	return is[bootsvc.InvalidTargetError](err) || is[bootsvc.TakenError](err) || is[inventory.TransitionError](err) || is[inventory.NotWipedError](err) ||
 		errors.Is(err, switches.ErrAuth) || errors.Is(err, switches.ErrHostKey) ||
 		errors.Is(err, switches.ErrUnknownPlatform) || errors.Is(err, switches.ErrUnknownPort) ||
-		is[*switches.InvalidDeviceError](err) || is[*switches.InvalidIntentError](err) || is[*switches.RefusedError](err) || is[*switches.ForbiddenError](err) ||
+		is[*switches.InvalidDeviceError](err) || is[*switches.InvalidIntentError](err) || is[*switches.RefusedError](err) || is[*switches.ForbiddenError](err) || is[*switches.UnsupportedError](err) ||
 		is[*ipam.ConflictError](err) || is[*ipam.InvalidError](err) || errors.Is(err, netbox.ErrCredentials) || errors.Is(err, netbox.ErrNoPrefix) ||
 		errors.Is(err, dns.ErrRefused) || errors.Is(err, dns.ErrNotZone) || errors.Is(err, dns.ErrTaken) ||
 		errors.Is(err, bmc.ErrCredentials) || errors.Is(err, bmc.ErrNoIpmitool) || errors.Is(err, bmc.ErrEndpoint)

@@ -54,7 +54,14 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortInput) (swit
 		intent.Addresses = append(intent.Addresses, link.Switch)
 	}
 	intent.Behind = in.Blocks
-	return session.Apply(ctx, intent)
+	// Firmware that boots over IPv6 waits for advertisements. A tenant gets none: both ends
+	// of a /127 are configured by hand (RFC 6164 §5).
+	intent.Advertise = intent.Profile == switches.Provisioning && in.Links.IPv6.Server.IsValid()
+	results, err := session.Apply(ctx, intent)
+	if err != nil {
+		return switches.Change{}, err
+	}
+	return results[0].Change, results[0].Err
 }
 
 // device resolves the references to the switch's credentials; they go no further.

@@ -19,10 +19,13 @@ type Device struct {
 	Password   string
 	PrivateKey []byte // PEM, not encrypted
 	HostKey    string // its public key in authorized_keys form: "ssh-ed25519 AAAA…"
-	// Ports and Prefixes bound what may be configured, whatever an intent says: no other
-	// port, and no address or route outside of the prefixes. Empty: no bound.
+	ASN        uint32 // of its BGP (RFC 4271); 0: it speaks none
+	// Ports, Prefixes and VLANs bound what may be configured, whatever an intent says: no
+	// other port, no address, route or announcement outside of the prefixes, no other VLAN.
+	// Empty: no bound.
 	Ports    []string
 	Prefixes []netip.Prefix
+	VLANs    []int
 }
 
 // allows returns a *ForbiddenError where an intent leaves the device's bounds.
@@ -30,10 +33,24 @@ func (d Device) allows(intent Intent) error {
 	if len(d.Ports) > 0 && !slices.Contains(d.Ports, intent.Port) {
 		return &ForbiddenError{d.Name, "port " + intent.Port + " is not among its ports"}
 	}
-	for _, address := range slices.Concat(intent.Addresses, intent.Behind) {
+	carried := slices.Concat(intent.Addresses, intent.Behind)
+	if intent.BGP != nil {
+		carried = append(carried, intent.BGP.Accept...)
+		if d.ASN == 0 {
+			return &ForbiddenError{d.Name, "port " + intent.Port + " is to speak BGP, and the switch has no AS number"}
+		}
+	}
+	for _, address := range carried {
 		within := func(bound netip.Prefix) bool { return bound.Bits() <= address.Bits() && bound.Contains(address.Addr()) }
 		if len(d.Prefixes) > 0 && !slices.ContainsFunc(d.Prefixes, within) {
 			return &ForbiddenError{d.Name, fmt.Sprintf("%s on port %s is outside of its prefixes", address, intent.Port)}
+		}
+	}
+	if intent.VLANs != nil && len(d.VLANs) > 0 {
+		for _, id := range append(slices.Clone(intent.VLANs.Tagged), intent.VLANs.Untagged) {
+			if id != 0 && !slices.Contains(d.VLANs, id) {
+				return &ForbiddenError{d.Name, fmt.Sprintf("VLAN %d on port %s is not among its VLANs", id, intent.Port)}
+			}
 		}
 	}
 	return nil

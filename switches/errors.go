@@ -25,6 +25,9 @@ var (
 	// ErrUnknownPort says that the switch has no such port. Compare the inventory's port
 	// name with the switch's own.
 	ErrUnknownPort = errors.New("switch has no such port")
+	// ErrLocked says that someone else is changing the switch's configuration and keeps
+	// others out. Try again later.
+	ErrLocked = errors.New("switch's configuration is locked by someone else")
 	// ErrUnreadable says that the switch's configuration could not be read as a whole, so
 	// that nothing may be concluded from it.
 	ErrUnreadable = errors.New("configuration is incomplete or in an unknown form")
@@ -56,12 +59,23 @@ type ForbiddenError struct {
 }
 
 func (e *ForbiddenError) Error() string {
-	return fmt.Sprintf("switch %s may not be configured so: %s; correct its ports or prefixes in the inventory, or what asked for it", e.Device, e.Reason)
+	return fmt.Sprintf("switch %s may not be configured so: %s; correct its ports, prefixes, VLANs or AS number in the inventory, or what asked for it", e.Device, e.Reason)
+}
+
+// UnsupportedError says that a platform, or Ferrodur's driver for it, cannot do what an
+// intent asks for. Nothing was sent.
+type UnsupportedError struct {
+	Platform, What string
+}
+
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("%s cannot be configured on platform %s", e.What, e.Platform)
 }
 
 // RefusedError is a line that the switch did not accept, with its answer.
 type RefusedError struct {
 	Line, Answer string
+	port         string // on behalf of which it was sent; empty: of all
 }
 
 func (e *RefusedError) Error() string {

@@ -10,7 +10,8 @@ import (
 )
 
 // frr is the driver for FRRouting's vtysh, the CLI of the user that logs in. It was tried
-// with FRR 8.4. Configuration lines take effect one by one.
+// with FRR 8.4. Configuration lines take effect one by one. What FRR leaves to the kernel
+// below it (MTU, VRF, VLANs, bonds, filters, the DHCP relay) is not in vtysh's power.
 type frr struct{}
 
 // The definition differs from scrapligo's cumulus_vtysh in that there is no shell below
@@ -22,22 +23,18 @@ var frrDefinition []byte
 //go:embed frr.tmpl
 var frrTemplate string
 
-// Commands and lines of vtysh; https://docs.frrouting.org/en/stable-8.4/zebra.html and
-// …/ipv6.html, "Router Advertisement".
+// Lines of vtysh; https://docs.frrouting.org/en/stable-8.4/zebra.html, …/ipv6.html, "Router
+// Advertisement", and …/bgp.html.
 const (
 	frrDescription = "description "
 	frrIPv4        = "ip address "
 	frrIPv6        = "ipv6 address "
-	frrRoute4      = "ip route "
-	frrRoute6      = "ipv6 route "
 	frrInterval    = "ipv6 nd ra-interval "
 	frrAdvertise   = "no ipv6 nd suppress-ra"
 	frrShut        = "shutdown"
 )
 
 func (frr) definition() []byte { return frrDefinition }
-
-func (frr) render(intent Intent) ([]string, error) { return renderLines(frrTemplate, intent) }
 
 // refused: vtysh and the daemons behind it begin every complaint with a percent sign.
 func (frr) refused(answer string) bool {
@@ -49,81 +46,97 @@ func (frr) refused(answer string) bool {
 	return false
 }
 
-// read asks whether there is such an interface first: vtysh lets one configure interfaces
-// that do not exist, and shows them from then on as "pseudo interface".
-func (d frr) read(ctx context.Context, cli *terminal, port string) (section, error) {
-	found, err := cli.show(ctx, "show interface "+port)
+// ports leaves out what vtysh calls "pseudo interface": it lets one configure interfaces
+// that do not exist.
+func (frr) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
+	answer, err := cli.show(ctx, "show interface")
 	if err != nil {
-		return section{}, err
+		return nil, err
 	}
-	if d.refused(found) || strings.Contains(found, "pseudo interface") {
-		return section{}, ErrUnknownPort
-	}
-	running, err := cli.show(ctx, "show running-config")
-	if err != nil {
-		return section{}, err
-	}
-	return parseFRR(running, port)
-}
-
-// parseFRR finds a port's lines in a running configuration: static routes over it, which name
-// it after the next hop, and its stanzas. Lines of those, of which there may be several, are indented by one blank; deeper ones belong to a mode of their
-// own, such as link-params. The last line is "end", or the text is not whole:
-// ErrUnreadable.
-func parseFRR(running, port string) (section, error) {
-	var found section
-	within, whole := false, false
-	for line := range strings.Lines(running) {
-		line = strings.TrimRight(line, "\r\n ")
-		if line == "" {
-			continue
-		}
-		whole = line == "end"
-		line, indented := strings.CutPrefix(line, " ")
+	ports := map[string]bool{}
+	port := ""
+	for line := range strings.Lines(answer) {
+		fields := strings.Fields(line) // Interface swp1 is up, line protocol is up
 		switch {
-		case !indented:
-			fields := strings.Fields(line) // interface NAME [vrf NAME]; ip route PREFIX VIA NAME [tag N …]
-			within = len(fields) > 1 && fields[0] == "interface" && fields[1] == port
-			switch {
-			case !frrIsRoute(line) || len(fields) < 5 || fields[4] != port:
-			case len(fields) == 5:
-				found.owned = append(found.owned, line)
-			default:
-				found.foreign = append(found.foreign, line)
-			}
-		case !within:
-		case frrOwned(line):
-			found.owned = append(found.owned, frrCanonical(line))
-		default:
-			found.foreign = append(found.foreign, line)
+		case len(fields) > 3 && fields[0] == "Interface" && fields[2] == "is":
+			port = fields[1]
+			ports[port] = fields[3] == "up," && fields[len(fields)-1] == "up"
+		case strings.Contains(line, "pseudo interface"):
+			delete(ports, port)
 		}
 	}
-	if !whole {
-		return section{}, ErrUnreadable
-	}
-	return found, nil
+	return ports, nil
 }
 
-func frrIsRoute(line string) bool {
-	return strings.HasPrefix(line, frrRoute4) || strings.HasPrefix(line, frrRoute6)
+func (frr) running(ctx context.Context, cli *terminal) ([]statement, error) {
+	text, err := cli.show(ctx, "show running-config")
+	if err != nil {
+		return nil, err
+	}
+	return parseFRR(text)
 }
 
-// frrOwned tells whether a profile decides on a line of this kind.
-func frrOwned(line string) bool {
-	if line == frrShut || line == frrAdvertise {
-		return true
+// parseFRR reads a running configuration, whose last line is "end".
+func parseFRR(text string) ([]statement, error) {
+	if !strings.HasSuffix(strings.TrimRight(text, "\r\n "), "\nend") {
+		return nil, ErrUnreadable
 	}
-	return slices.ContainsFunc([]string{frrDescription, frrIPv4, frrIPv6, frrInterval}, func(prefix string) bool {
-		return strings.HasPrefix(line, prefix)
+	all := parseIndented(text, func(words string) bool {
+		return strings.HasPrefix(words, "!") || words == "end" || words == "exit" || strings.HasPrefix(words, "exit-")
 	})
+	for i, s := range all {
+		all[i] = frrCanonical(s)
+	}
+	return all, nil
 }
 
-// frrCanonical writes an address as this package does.
-func frrCanonical(line string) string {
+// frrCanonical writes addresses as this package does, and no passwords.
+func frrCanonical(s statement) statement {
+	line := s.line()
 	if address, ok := frrAddress(line); ok {
-		return line[:strings.LastIndexByte(line, ' ')+1] + address.String()
+		line = line[:strings.LastIndexByte(line, ' ')+1] + address.String()
+	} else if address, text, is := neighbourLine(line); is && strings.HasPrefix(text, "password ") {
+		line = "neighbor " + address + " password " + Hidden
 	}
-	return line
+	return s.header().with(line)
+}
+
+func (frr) section(running []statement, port string) section {
+	var found section
+	peers := neighbours(running, port)
+	list := listPrefix(port)
+	for _, s := range running {
+		line := s.line()
+		fields := strings.Fields(line)
+		stanza := strings.Fields(s.parts()[0])
+		address, _, isNeighbour := neighbourLine(line)
+		switch {
+		case len(stanza) > 1 && stanza[0] == "interface" && stanza[1] == port:
+			switch {
+			case s.header() == "":
+			case s.header().header() == "" && frrOwned(line):
+				found.owned = append(found.owned, under("interface "+port, line))
+			default:
+				found.foreign = append(found.foreign, s)
+			}
+		case s.header() == "" && len(fields) > 4 && fields[1] == "route" && fields[4] == port: // ip route PREFIX VIA NAME [tag N …]
+			if len(fields) == 5 {
+				found.owned = append(found.owned, s)
+			} else {
+				found.foreign = append(found.foreign, s)
+			}
+		case len(fields) > 2 && fields[1] == "prefix-list" && strings.HasPrefix(fields[2], list),
+			stanza[0] == "router" && isNeighbour && peers[address]:
+			found.owned = append(found.owned, s)
+		}
+	}
+	return found
+}
+
+// frrOwned tells whether an intent decides on a line of an interface.
+func frrOwned(line string) bool {
+	return line == frrShut || line == frrAdvertise ||
+		slices.ContainsFunc([]string{frrDescription, frrIPv4, frrIPv6, frrInterval}, func(prefix string) bool { return strings.HasPrefix(line, prefix) })
 }
 
 // frrAddress parses an address line that has nothing but an address, no peer or label.
@@ -137,70 +150,51 @@ func frrAddress(line string) (netip.Prefix, bool) {
 	return address, err == nil && address.Addr().Is4() == ipv4
 }
 
-func (frr) parse(port string, lines []string) Intent {
+func (frr) render(device Device, intent Intent) ([]statement, error) {
+	if err := unsupported("frr", map[string]bool{
+		"MTU": intent.MTU != 0, "VRF": intent.VRF != "", "VLANs": intent.VLANs != nil, "bonds": intent.Bond != nil,
+		"a source filter": intent.SourceFilter, "a bound of what is reached": len(intent.Reach) > 0, "a DHCP relay": len(intent.Relay) > 0,
+	}); err != nil {
+		return nil, err
+	}
+	text, err := execute(frrTemplate, newView(device, intent, intent.Port))
+	return leaves(parseIndented(text, nil)), err
+}
+
+func (frr) parse(port string, owned []statement) Intent {
 	intent := Intent{Port: port}
-	for _, line := range lines {
-		if text, ok := strings.CutPrefix(line, frrDescription); ok {
-			intent.Profile, intent.Description = parseLabel(text)
+	for _, s := range owned {
+		line := s.line()
+		fields := strings.Fields(line)
+		if text, ok := strings.CutPrefix(line, frrDescription); ok && s.header() == under("interface "+port) {
+			intent.readLabel(text)
 		}
 		if address, ok := frrAddress(line); ok {
 			intent.Addresses = append(intent.Addresses, address)
 		}
-		if fields := strings.Fields(line); frrIsRoute(line) && len(fields) > 2 {
+		intent.Advertise = intent.Advertise || line == frrAdvertise
+		if len(fields) > 2 && fields[1] == "route" {
 			if prefix, err := netip.ParsePrefix(fields[2]); err == nil {
 				intent.Behind = append(intent.Behind, prefix)
 			}
 		}
+		intent.readBGP(s)
 	}
 	return intent
 }
 
-// edit shuts a port before anything is taken from it, and opens it after everything is
-// there: no packet meets a half-configured port.
-func (frr) edit(port string, have, want []string) []string {
-	gone, added := without(have, want), without(want, have)
-	enter := "interface " + port
-	commands := []string{enter}
-	if slices.Contains(added, frrShut) {
-		commands = append(commands, frrShut)
-	}
-	var routes []string // are said outside of the interface
-	for _, line := range gone {
-		switch {
-		case frrIsRoute(line):
-			routes = append(routes, frrNegate(line))
-		case line != frrShut && !frrReplaced(line, added):
-			commands = append(commands, frrNegate(line))
-		}
-	}
-	for _, line := range added {
-		switch {
-		case frrIsRoute(line):
-			routes = append(routes, line)
-		case line != frrShut:
-			commands = append(commands, line)
-		}
-	}
-	if len(routes) > 0 {
-		commands = append(append(commands, "exit"), routes...)
-	}
-	if slices.Contains(gone, frrShut) {
-		if len(routes) > 0 {
-			commands = append(commands, enter)
-		}
-		commands = append(commands, frrNegate(frrShut))
-	}
-	return commands
-}
-
-// frrReplaced tells whether a line that there is once in a stanza goes by being said anew.
-func frrReplaced(line string, added []string) bool {
-	for _, kind := range []string{frrDescription, frrInterval} {
-		if strings.HasPrefix(line, kind) {
-			return slices.ContainsFunc(added, func(other string) bool { return strings.HasPrefix(other, kind) })
-		}
-	}
-	return false
+func (frr) edit(port string, have, want []statement) []string {
+	return indentedEdit{
+		negate: frrNegate,
+		once: func(s statement) string {
+			for _, kind := range []string{frrDescription, frrInterval} {
+				if strings.HasPrefix(s.line(), kind) {
+					return kind
+				}
+			}
+			return ""
+		},
+	}.commands(have, want, under("interface "+port, frrShut))
 }
 
 func frrNegate(line string) string {
@@ -210,8 +204,18 @@ func frrNegate(line string) string {
 	if strings.HasPrefix(line, frrDescription) {
 		return "no " + strings.TrimSpace(frrDescription)
 	}
+	if text, ok := strings.CutSuffix(line, " password "+Hidden); ok {
+		return "no " + text + " password"
+	}
 	return "no " + line
 }
+
+func (d frr) transact(ctx context.Context, cli *terminal, t transaction) error {
+	return lineByLine(ctx, cli, t, d.refused)
+}
+
+// settle: what a session that broke off has done is in effect, and is read.
+func (frr) settle(context.Context, *terminal) error { return nil }
 
 // save writes frr.conf, which takes watchfrr where vtysh's user may not write it.
 func (frr) save(ctx context.Context, cli *terminal) error {

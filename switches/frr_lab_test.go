@@ -42,18 +42,18 @@ func lifeOfAPort(t *testing.T, rig *rig) {
 	port := port(1)
 	provisioning := switches.Intent{
 		Port: port, Profile: switches.Provisioning, Description: "ams1-r1-s1 instance/o-42",
-		Addresses: prefixes("198.51.100.0/31", "2001:db8:0:1::/127"),
+		Addresses: prefixes("198.51.100.0/31", "2001:db8:0:1::/127"), Advertise: true,
 	}
 	change := rig.apply(t, provisioning)
 	if !change.Changed || !reflect.DeepEqual(change.Running, provisioning) {
 		t.Fatalf("create: got %+v", change)
 	}
 	want := []string{
-		"+ description ferrodur provisioning ams1-r1-s1 instance/o-42",
-		"+ ip address 198.51.100.0/31",
-		"+ ipv6 address 2001:db8:0:1::/127",
-		"+ no ipv6 nd suppress-ra",
-		"+ ipv6 nd ra-interval 3",
+		"+ interface " + port + " / description ferrodur provisioning ams1-r1-s1 instance/o-42",
+		"+ interface " + port + " / ip address 198.51.100.0/31",
+		"+ interface " + port + " / ipv6 address 2001:db8:0:1::/127",
+		"+ interface " + port + " / no ipv6 nd suppress-ra",
+		"+ interface " + port + " / ipv6 nd ra-interval 3",
 	}
 	if !slices.Equal(change.Diff, want) {
 		t.Errorf("create: diff %q, want %q", change.Diff, want)
@@ -113,7 +113,7 @@ func blocksBehindAPort(t *testing.T, rig *rig) {
 
 	rig.vtysh(t, "configure terminal", "no ip route 203.0.113.64/28 198.51.100.51 "+port)
 	session := rig.open(t)
-	if running, err := session.Read(t.Context(), port); err != nil || running.Equal(tenant) || !slices.Equal(running.Behind, tenant.Behind[1:]) {
+	if running, err := readOne(t, session, port); err != nil || running.Equal(tenant) || !slices.Equal(running.Behind, tenant.Behind[1:]) {
 		t.Errorf("a route is missing, and the port is read as %+v (%v)", running, err)
 	}
 	session.Close()
@@ -140,7 +140,7 @@ func boundsOfTheDevice(t *testing.T, rig *rig) {
 	session, err := rig.sessions.Open(t.Context(), device)
 	check(t, err)
 	defer session.Close()
-	if change, err := session.Apply(t.Context(), inside); err != nil || change.Changed {
+	if change, err := applyOne(t, session, inside); err != nil || change.Changed {
 		t.Errorf("inside of the bounds: %+v (%v)", change, err)
 	}
 	for what, intent := range map[string]switches.Intent{
@@ -150,10 +150,10 @@ func boundsOfTheDevice(t *testing.T, rig *rig) {
 	} {
 		before := rig.vtysh(t, "show running-config")
 		var forbidden *switches.ForbiddenError
-		if _, err := session.Apply(t.Context(), intent); !errors.As(err, &forbidden) || forbidden.Device != device.Name {
+		if _, err := applyOne(t, session, intent); !errors.As(err, &forbidden) || forbidden.Device != device.Name {
 			t.Errorf("%s: got %v, want a ForbiddenError", what, err)
 		}
-		if _, err := session.Diff(t.Context(), intent); !errors.As(err, &forbidden) {
+		if _, err := diffOne(t, session, intent); !errors.As(err, &forbidden) {
 			t.Errorf("%s: its diff answers %v", what, err)
 		}
 		if after := rig.vtysh(t, "show running-config"); after != before {
@@ -167,10 +167,10 @@ func foreignConfiguration(t *testing.T, rig *rig) {
 	rig.vtysh(t, "configure terminal", "ip route 203.0.113.128/25 blackhole",
 		"interface "+port, "bandwidth 12345", "ip address 198.51.100.66/24")
 	change := rig.apply(t, tenantOn(port, "198.51.100.2/31"))
-	if !slices.Equal(change.Foreign, []string{"bandwidth 12345"}) {
+	if !slices.Equal(change.Foreign, []string{"interface " + port + " / bandwidth 12345"}) {
 		t.Errorf("foreign lines %q", change.Foreign)
 	}
-	if !slices.Contains(change.Diff, "- ip address 198.51.100.66/24") {
+	if !slices.Contains(change.Diff, "- interface " + port + " / ip address 198.51.100.66/24") {
 		t.Errorf("an address by hand stayed: diff %q", change.Diff)
 	}
 	rig.apply(t, switches.Intent{Port: port, Profile: switches.Quarantine})
@@ -183,14 +183,14 @@ func driftIsSeen(t *testing.T, rig *rig) {
 	rig.apply(t, intent)
 	rig.vtysh(t, "configure terminal", "interface "+port, "shutdown")
 	session := rig.open(t)
-	running, err := session.Read(t.Context(), port)
+	running, err := readOne(t, session, port)
 	check(t, err)
 	if running.Profile != "" || running.Description != intent.Description {
 		t.Errorf("a port that was shut by hand reads as %+v", running)
 	}
-	change, err := session.Apply(t.Context(), intent)
+	change, err := applyOne(t, session, intent)
 	check(t, err)
-	if !slices.Equal(change.Diff, []string{"- shutdown"}) || !reflect.DeepEqual(change.Running, intent) {
+	if !slices.Equal(change.Diff, []string{"- interface " + port + " / shutdown"}) || !reflect.DeepEqual(change.Running, intent) {
 		t.Errorf("healed with %+v", change)
 	}
 }
@@ -201,7 +201,7 @@ func refusedLine(t *testing.T, rig *rig) {
 	before := tenantOn(port, "198.51.100.6/31")
 	rig.apply(t, before)
 	session := rig.open(t)
-	_, err := session.Apply(t.Context(), tenantOn(port, "255.255.255.254/31", "2001:db8:0:4::/127"))
+	_, err := applyOne(t, session, tenantOn(port, "255.255.255.254/31", "2001:db8:0:4::/127"))
 	var refused *switches.RefusedError
 	if !errors.As(err, &refused) {
 		t.Fatalf("got %v, want a RefusedError", err)
@@ -209,7 +209,7 @@ func refusedLine(t *testing.T, rig *rig) {
 	if refused.Line != "ip address 255.255.255.254/31" || refused.Answer != "% Invalid address" {
 		t.Errorf("got %+v", refused)
 	}
-	running, err := session.Read(t.Context(), port)
+	running, err := readOne(t, session, port)
 	check(t, err)
 	if !reflect.DeepEqual(running, before) {
 		t.Errorf("after the refusal the port is %+v, want it as it was", running)
@@ -218,13 +218,13 @@ func refusedLine(t *testing.T, rig *rig) {
 
 func unknownPort(t *testing.T, rig *rig) {
 	session := rig.open(t)
-	_, err := session.Apply(t.Context(), tenantOn("swp99", "198.51.100.8/31"))
+	_, err := applyOne(t, session, tenantOn("swp99", "198.51.100.8/31"))
 	if !errors.Is(err, switches.ErrUnknownPort) {
 		t.Errorf("got %v, want ErrUnknownPort", err)
 	}
 	expectNot(t, rig.vtysh(t, "show running-config"), "swp99")
 	rig.vtysh(t, "configure terminal", "interface swp98", "description by hand")
-	if _, err := session.Read(t.Context(), "swp98"); !errors.Is(err, switches.ErrUnknownPort) {
+	if _, err := readOne(t, session, "swp98"); !errors.Is(err, switches.ErrUnknownPort) {
 		t.Errorf("configured but not there: got %v, want ErrUnknownPort", err)
 	}
 }
@@ -232,7 +232,7 @@ func unknownPort(t *testing.T, rig *rig) {
 func diffChangesNothing(t *testing.T, rig *rig) {
 	port := port(5)
 	session := rig.open(t)
-	change, err := session.Diff(t.Context(), tenantOn(port, "198.51.100.10/31"))
+	change, err := diffOne(t, session, tenantOn(port, "198.51.100.10/31"))
 	check(t, err)
 	if !change.Changed || len(change.Diff) != 2 {
 		t.Errorf("got %+v", change)
@@ -255,7 +255,7 @@ func survivesRestart(t *testing.T, rig *rig) {
 	rig.apply(t, intent)
 	cut := rig.open(t)
 	check(t, frr.Stop(t.Context(), rig.config.Dir))
-	if _, err := cut.Read(t.Context(), port); !errors.Is(err, switches.ErrUnreachable) {
+	if _, err := readOne(t, cut, port); !errors.Is(err, switches.ErrUnreachable) {
 		t.Errorf("a session to a dead switch: got %v, want ErrUnreachable", err)
 	}
 	cut.Close()
@@ -265,7 +265,7 @@ func survivesRestart(t *testing.T, rig *rig) {
 	_, err = frr.Start(t.Context(), rig.config)
 	check(t, err)
 	session := rig.open(t)
-	running, err := session.Read(t.Context(), port)
+	running, err := readOne(t, session, port)
 	check(t, err)
 	if !reflect.DeepEqual(running, intent) {
 		t.Errorf("after the restart: %+v", running)

@@ -95,9 +95,37 @@ func (r *rig) apply(t *testing.T, intent switches.Intent) switches.Change {
 	session, err := r.sessions.Open(t.Context(), r.device)
 	check(t, err)
 	defer session.Close()
-	change, err := session.Apply(t.Context(), intent)
+	change, err := applyOne(t, session, intent)
 	check(t, err)
 	return change
+}
+
+// applyOne applies one intent.
+func applyOne(t *testing.T, session *switches.Session, intent switches.Intent) (switches.Change, error) {
+	t.Helper()
+	results, err := session.Apply(t.Context(), intent)
+	if err != nil {
+		return switches.Change{}, err
+	}
+	return results[0].Change, results[0].Err
+}
+
+func diffOne(t *testing.T, session *switches.Session, intent switches.Intent) (switches.Change, error) {
+	t.Helper()
+	results, err := session.Diff(t.Context(), intent)
+	if err != nil {
+		return switches.Change{}, err
+	}
+	return results[0].Change, results[0].Err
+}
+
+func readOne(t *testing.T, session *switches.Session, port string) (switches.Intent, error) {
+	t.Helper()
+	results, err := session.Read(t.Context(), port)
+	if err != nil {
+		return switches.Intent{}, err
+	}
+	return results[0].Change.Running, results[0].Err
 }
 
 // vtysh configures the switch by hand, past Ferrodur.

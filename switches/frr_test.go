@@ -46,64 +46,63 @@ end
 `
 
 func TestParseFRR(t *testing.T) {
-	got, err := parseFRR(running, "swp1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := section{
-		owned: []string{
-			"description ferrodur provisioning ams1-r1-s1 instance/o-42",
-			"ip address 198.51.100.0/31",
-			"ipv6 address 2001:db8:0:1::/127",
-			"ipv6 nd ra-interval 3",
-			"no ipv6 nd suppress-ra",
-		},
-		foreign: []string{"bandwidth 12345", "link-params", " enable", " shutdown", "exit-link-params", "ip ospf area 0"},
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	intent, err := got.intent(frr{}, "swp1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := (Intent{"swp1", Provisioning, "ams1-r1-s1 instance/o-42", parse("198.51.100.0/31", "2001:db8:0:1::/127"), nil}); !reflect.DeepEqual(intent, want) {
-		t.Errorf("got %+v, want %+v", intent, want)
-	}
-}
-
-func TestParseFRROfOthers(t *testing.T) {
-	got, err := parseFRR(running, "swp10")
-	if err != nil {
-		t.Fatal(err)
-	}
-	intent, err := got.intent(frr{}, "swp10")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := (Intent{Port: "swp10", Description: "uplink to sp1"}); !reflect.DeepEqual(intent, want) {
-		t.Errorf("got %+v, want %+v", intent, want)
-	}
-	if nothing, err := parseFRR(running, "swp2"); err != nil || len(nothing.owned)+len(nothing.foreign) > 0 {
-		t.Errorf("got %+v, %v for a port without configuration", nothing, err)
+	for _, test := range []struct {
+		port           string
+		owned, foreign []statement
+		intent         Intent
+	}{
+		{"swp1",
+			[]statement{
+				"interface swp1\ndescription ferrodur provisioning ams1-r1-s1 instance/o-42",
+				"interface swp1\nip address 198.51.100.0/31",
+				"interface swp1\nipv6 address 2001:db8:0:1::/127",
+				"interface swp1\nipv6 nd ra-interval 3",
+				"interface swp1\nno ipv6 nd suppress-ra",
+			},
+			[]statement{
+				"interface swp1\nbandwidth 12345", "interface swp1\nlink-params", "interface swp1\nlink-params\nenable",
+				"interface swp1\nlink-params\nshutdown", "interface swp1\nip ospf area 0",
+			},
+			Intent{
+				Port: "swp1", Profile: Provisioning, Description: "ams1-r1-s1 instance/o-42",
+				Addresses: parse("198.51.100.0/31", "2001:db8:0:1::/127"), Advertise: true,
+			}},
+		{"swp10",
+			[]statement{"interface swp10\ndescription uplink to sp1", "interface swp10\nip address 198.51.100.66/24 label spare"}, nil,
+			Intent{Port: "swp10", Description: "uplink to sp1"}},
+		{"swp2", nil, nil, Intent{Port: "swp2"}},
+	} {
+		all, err := parseFRR(running)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := frr{}.section(all, test.port)
+		if !slices.Equal(got.owned, test.owned) || !slices.Equal(got.foreign, test.foreign) {
+			t.Errorf("%s: got %q and foreign %q", test.port, got.owned, got.foreign)
+		}
+		if intent := got.intent(frr{}, Device{}, test.port); !reflect.DeepEqual(intent, test.intent) {
+			t.Errorf("%s: got %+v, want %+v", test.port, intent, test.intent)
+		}
 	}
 }
 
 func TestParseFRROfAPart(t *testing.T) {
 	part, _, _ := strings.Cut(running, " link-params")
-	if _, err := parseFRR(part, "swp1"); !errors.Is(err, ErrUnreadable) {
+	if _, err := parseFRR(part); !errors.Is(err, ErrUnreadable) {
 		t.Errorf("got %v, want ErrUnreadable", err)
 	}
 }
 
 func TestEditFRR(t *testing.T) {
-	provisioning := Intent{"swp1", Provisioning, "s1", parse("198.51.100.0/31", "2001:db8::/127"), nil}
-	tenant := Intent{"swp1", Tenant, "s1 instance/o-42", parse("203.0.113.0/31", "2001:db8::/127"), nil}
-	quarantine := Intent{"swp1", Quarantine, "s1", nil, nil}
+	provisioning := Intent{Port: "swp1", Profile: Provisioning, Description: "s1", Addresses: parse("198.51.100.0/31", "2001:db8::/127"), Advertise: true}
+	tenant := Intent{Port: "swp1", Profile: Tenant, Description: "s1 instance/o-42", Addresses: parse("203.0.113.0/31", "2001:db8::/127")}
+	quarantine := Intent{Port: "swp1", Profile: Quarantine, Description: "s1"}
 	customer := tenant
 	customer.Behind = parse("192.0.2.64/28", "2001:db8:8000::/56")
 	other := tenant
 	other.Behind = parse("192.0.2.64/28", "192.0.2.80/28")
+	speaker := tenant
+	speaker.BGP = &BGP{ASN: 65010, Password: "correct-horse", Accept: parse("192.0.2.64/28"), MaxPrefixes: 10}
 	for _, test := range []struct {
 		name     string
 		from, to Intent
@@ -111,18 +110,20 @@ func TestEditFRR(t *testing.T) {
 	}{
 		{"provisioning to tenant", provisioning, tenant, []string{
 			"interface swp1",
-			"no ip address 198.51.100.0/31",
-			"ipv6 nd suppress-ra",
 			"no ipv6 nd ra-interval 3",
+			"ipv6 nd suppress-ra",
+			"no ip address 198.51.100.0/31",
 			"description ferrodur tenant s1 instance/o-42",
 			"ip address 203.0.113.0/31",
+			"exit",
 		}},
 		{"tenant to quarantine", tenant, quarantine, []string{
 			"interface swp1",
 			"shutdown",
-			"no ip address 203.0.113.0/31",
 			"no ipv6 address 2001:db8::/127",
+			"no ip address 203.0.113.0/31",
 			"description ferrodur quarantine s1",
+			"exit",
 		}},
 		{"quarantine to provisioning", quarantine, provisioning, []string{
 			"interface swp1",
@@ -132,6 +133,7 @@ func TestEditFRR(t *testing.T) {
 			"no ipv6 nd suppress-ra",
 			"ipv6 nd ra-interval 3",
 			"no shutdown",
+			"exit",
 		}},
 		{"quarantine to a customer", quarantine, customer, []string{
 			"interface swp1",
@@ -143,30 +145,57 @@ func TestEditFRR(t *testing.T) {
 			"ipv6 route 2001:db8:8000::/56 2001:db8::1 swp1",
 			"interface swp1",
 			"no shutdown",
+			"exit",
 		}},
 		{"one block for another", customer, other, []string{
-			"interface swp1",
-			"exit",
 			"no ipv6 route 2001:db8:8000::/56 2001:db8::1 swp1",
 			"ip route 192.0.2.80/28 203.0.113.1 swp1",
 		}},
 		{"customer to quarantine", customer, quarantine, []string{
 			"interface swp1",
 			"shutdown",
-			"no ip address 203.0.113.0/31",
+			"exit",
+			"no ipv6 route 2001:db8:8000::/56 2001:db8::1 swp1",
+			"no ip route 192.0.2.64/28 203.0.113.1 swp1",
+			"interface swp1",
 			"no ipv6 address 2001:db8::/127",
+			"no ip address 203.0.113.0/31",
 			"description ferrodur quarantine s1",
 			"exit",
-			"no ip route 192.0.2.64/28 203.0.113.1 swp1",
-			"no ipv6 route 2001:db8:8000::/56 2001:db8::1 swp1",
+		}},
+		{"tenant to a speaker of BGP", tenant, speaker, []string{
+			"ip prefix-list ferrodur-swp1-in4 seq 5 permit 192.0.2.64/28 le 32",
+			"ip prefix-list ferrodur-swp1-out4 seq 5 permit 0.0.0.0/0",
+			"ipv6 prefix-list ferrodur-swp1-out6 seq 5 permit ::/0",
+			"router bgp 65000",
+			"neighbor 203.0.113.1 remote-as 65010",
+			"neighbor 203.0.113.1 description ferrodur swp1",
+			"neighbor 203.0.113.1 password <hidden>",
+			"address-family ipv4 unicast",
+			"neighbor 203.0.113.1 default-originate",
+			"neighbor 203.0.113.1 prefix-list ferrodur-swp1-in4 in",
+			"neighbor 203.0.113.1 prefix-list ferrodur-swp1-out4 out",
+			"neighbor 203.0.113.1 maximum-prefix 10",
+			"exit",
+			"neighbor 2001:db8::1 remote-as 65010",
+			"neighbor 2001:db8::1 description ferrodur swp1",
+			"neighbor 2001:db8::1 password <hidden>",
+			"address-family ipv6 unicast",
+			"neighbor 2001:db8::1 activate",
+			"neighbor 2001:db8::1 default-originate",
+			"neighbor 2001:db8::1 prefix-list ferrodur-swp1-in6 in",
+			"neighbor 2001:db8::1 prefix-list ferrodur-swp1-out6 out",
+			"neighbor 2001:db8::1 maximum-prefix 10",
+			"exit",
+			"exit",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			have, err := frr{}.render(test.from)
+			have, err := frr{}.render(Device{ASN: 65000}, test.from)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err := frr{}.render(test.to)
+			want, err := frr{}.render(Device{ASN: 65000}, test.to)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,11 +208,11 @@ func TestEditFRR(t *testing.T) {
 
 // The way back to a port without configuration takes the description, too.
 func TestEditFRRBackToNothing(t *testing.T) {
-	have, err := frr{}.render(Intent{"swp1", Quarantine, "s1", nil, nil})
+	have, err := frr{}.render(Device{}, Intent{Port: "swp1", Profile: Quarantine, Description: "s1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"interface swp1", "no description", "no shutdown"}
+	want := []string{"interface swp1", "no description", "no shutdown", "exit"}
 	if got := (frr{}).edit("swp1", have, nil); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -200,21 +229,19 @@ func FuzzParseFRR(f *testing.F) {
 	f.Add("ip route 192.0.2.64/28 192.0.2.1 swp1\nip route 0.0.0.0/0 192.0.2.1 swp1 tag 7\ninterface swp1\n description ferrodur tenant\n ip address 192.0.2.0/31\nend\n", "swp1")
 	f.Add("interface p\n description ferrodur tenant a\n description ferrodur quarantine b\n shutdown\nend", "p")
 	f.Fuzz(func(t *testing.T, text, port string) {
-		section, err := parseFRR(text, port)
+		all, err := parseFRR(text)
 		if err != nil {
 			return
 		}
-		intent, err := section.intent(frr{}, port)
-		if err != nil {
-			t.Fatal(err)
-		}
+		section := frr{}.section(all, port)
+		intent := section.intent(frr{}, Device{ASN: 65000}, port)
 		if intent.Profile == "" {
 			return
 		}
 		if err := intent.Validate(); err != nil {
 			t.Fatal(err)
 		}
-		lines, err := frr{}.render(intent)
+		lines, err := frr{}.render(Device{ASN: 65000}, intent)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,9 +1,8 @@
 package switches
 
 import (
-	"fmt"
+	"encoding/json"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -13,37 +12,131 @@ type Profile string
 
 // The profiles.
 const (
-	// Provisioning carries addresses and sends router advertisements, so that network boot
-	// firmware does not wait for them in vain.
+	// Provisioning is for installing, testing and wiping: the host reaches the boot service.
 	Provisioning Profile = "provisioning"
-	// Tenant carries the tenant's addresses and sends no router advertisements: both ends of
-	// a /127 are configured by hand (RFC 6164 §5).
+	// Tenant is for the customer.
 	Tenant Profile = "tenant"
-	// Quarantine is shut and carries no address.
+	// Quarantine is shut and carries nothing.
 	Quarantine Profile = "quarantine"
 )
 
-// Intent is what a port should be, or, when read from a switch, what it is. The profile
-// and Ferrodur's name are kept on the switch as the first words of the port's description:
+// Intent is what a port should be, or, when read from a switch, what it is. It says the
+// same for all platforms. A port is either routed (Addresses and what depends on them) or
+// switched (VLANs), or in quarantine.
+//
+// The profile and Ferrodur's name are kept on the switch as the first words of the port's
+// description:
 //
 //	description ferrodur tenant ams1-r1-s1 instance/o-42
 //
 // Read from a switch, Profile is empty unless the description names one and everything
-// else on the port is exactly as that profile demands. So two intents are equal only if
+// else on the port is exactly as the intent demands. So two intents are equal only if
 // nothing has drifted. The description of a port that Ferrodur did not configure is there
 // in full.
 type Intent struct {
-	Port    string
-	Profile Profile
+	Port    string  `json:"port"`
+	Profile Profile `json:"profile"`
 	// Description names server and instance. Empty, or words of letters, digits and
 	// ._:/@+=,- with single blanks between them; at most 160 bytes.
-	Description string
-	// Addresses are the switch's own: IPv4 /31 (RFC 3021) and IPv6 /127 (RFC 6164). Their
-	// order does not matter. None in quarantine, at least one otherwise.
-	Addresses []netip.Prefix
+	Description string `json:"description,omitempty"`
+	// MTU is the size of the largest IP packet in bytes, 1280 to 9190; 0 leaves the
+	// platform's own. Drivers add what their platform counts besides it.
+	MTU int `json:"mtu,omitempty"`
+	// Bond is the link aggregation group that the port is a member of; nil: none.
+	Bond *Bond `json:"bond,omitempty"`
+
+	// Addresses are the switch's own: IPv4 /31 (RFC 3021) and IPv6 /127 (RFC 6164), at most
+	// one of each family. Their order does not matter.
+	Addresses []netip.Prefix `json:"addresses,omitempty"`
 	// Behind are prefixes that the switch routes to the host: by way of the host's address
 	// of the link, which is the other one of a /31 or /127. A tenant's port only.
-	Behind []netip.Prefix
+	Behind []netip.Prefix `json:"behind,omitempty"`
+	VRF    string         `json:"vrf,omitempty"` // that the addresses are in; it exists. Empty: the default one
+	BGP    *BGP           `json:"bgp,omitempty"` // with the host; nil: none
+	// SourceFilter drops what the host sends from addresses that are not routed to it
+	// (BCP 38, RFC 2827).
+	SourceFilter bool `json:"source_filter,omitempty"`
+	// Reach are all that the host may send packets to; none: anything.
+	Reach []netip.Prefix `json:"reach,omitempty"`
+	// Relay are the DHCPv4 servers that the host's requests are relayed to.
+	Relay []netip.Addr `json:"relay,omitempty"`
+	// Advertise sends IPv6 router advertisements (RFC 4861), for which the firmware of
+	// network boots waits.
+	Advertise bool `json:"advertise,omitempty"`
+
+	VLANs *VLANs `json:"vlans,omitempty"` // of a switched port; nil: the port is routed
+}
+
+// BGP is a session with the host at the other end of each address (RFC 4271).
+type BGP struct {
+	ASN         uint32         `json:"asn"`                // the host's
+	Password    Secret         `json:"password,omitempty"` // TCP MD5 (RFC 2385); empty: none. Read from a switch: Hidden
+	Accept      []netip.Prefix `json:"accept"`             // what the host may announce, in whole or in parts
+	MaxPrefixes int            `json:"max_prefixes"`       // beyond which the session ends, for each family; 1 to 10 000
+}
+
+// VLANs are those of a switched port, which exist on the switch: an access port has an
+// untagged one, a trunk tagged ones, a hybrid port both (IEEE 802.1Q). IDs are 1 to 4094.
+type VLANs struct {
+	Untagged int   `json:"untagged,omitempty"` // 0: none
+	Tagged   []int `json:"tagged,omitempty"`   // rising
+}
+
+// Allowed are the VLANs of a trunk, the untagged one among them, in the form "10-12,20".
+func (v VLANs) Allowed() string {
+	ids := slices.Clone(v.Tagged)
+	if v.Untagged != 0 {
+		ids = append(ids, v.Untagged)
+	}
+	slices.Sort(ids)
+	return vlanRanges(ids)
+}
+
+// Bond is a link aggregation group that speaks LACP (IEEE 802.1AX). What the port carries
+// is configured on the group; members of one group have intents that say the same.
+type Bond struct {
+	Group int `json:"group"` // its number on the switch, 1 to 1000
+	// Fallback lets a member carry traffic while its host does not speak LACP, so that it
+	// can boot from the network.
+	Fallback bool `json:"fallback,omitempty"`
+	// MultiChassis makes members of the group on a second switch (MLAG, vPC) one with it.
+	MultiChassis bool `json:"multi_chassis,omitempty"`
+}
+
+// Secret is a text that is not shown: not by fmt, nor in logs or JSON.
+type Secret string
+
+// Hidden stands for a secret, in intents that were read and in diffs.
+const Hidden = "<hidden>"
+
+func (s Secret) String() string               { return s.shown() }
+func (s Secret) GoString() string             { return s.shown() }
+func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(s.shown()) }
+
+func (s Secret) shown() string {
+	if s == "" {
+		return ""
+	}
+	return Hidden
+}
+
+// Link is an address of the switch and the host's at the other end.
+type Link struct {
+	Switch netip.Prefix
+	Host   netip.Addr
+}
+
+// Links are the port's addresses with their other ends.
+func (i Intent) Links() []Link {
+	var links []Link
+	for _, address := range i.Addresses {
+		host := address.Masked().Addr()
+		if host == address.Addr() {
+			host = host.Next()
+		}
+		links = append(links, Link{address, host})
+	}
+	return links
 }
 
 // Route is a static route to what lies behind a port.
@@ -65,143 +158,95 @@ func (i Intent) Routes() []Route {
 
 // host is the host's address of the first link of a family.
 func (i Intent) host(ipv4 bool) (netip.Addr, bool) {
-	for _, link := range i.Addresses {
-		if link.Addr().Is4() != ipv4 {
-			continue
+	for _, link := range i.Links() {
+		if link.Host.Is4() == ipv4 {
+			return link.Host, true
 		}
-		if low := link.Masked().Addr(); low != link.Addr() {
-			return low, true
-		}
-		return link.Addr().Next(), true
 	}
 	return netip.Addr{}, false
 }
 
-const (
-	mark           = "ferrodur" // first word of every description that Ferrodur writes
-	descriptionMax = 160        // with the mark, below the 200 to 255 bytes that platforms allow
-	portMax        = 63
-)
-
-// Names and descriptions become part of command lines. What they may contain is listed
-// rather than what they may not: besides line breaks, a CLI may act on a question mark, a
-// tab, a quotation mark, a pipe or a semicolon.
-const word = `[A-Za-z0-9._:/@+=,-]+`
-
-// Validate returns an *InvalidIntentError, or nil if the intent can be applied.
-func (i Intent) Validate() error {
-	// Compiled here and not kept: validation is rare, and the package has no state.
-	if len(i.Port) > portMax || !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._:/-]*$`).MatchString(i.Port) {
-		return &InvalidIntentError{"Port", fmt.Sprintf("%q is not the name of a port", i.Port)}
+// Sources are what the host may send from: its addresses, what is routed to it, and what
+// it may announce.
+func (i Intent) Sources() []netip.Prefix {
+	var sources []netip.Prefix
+	for _, link := range i.Links() {
+		sources = append(sources, netip.PrefixFrom(link.Host, link.Host.BitLen()))
 	}
-	if len(i.Description) > descriptionMax {
-		return &InvalidIntentError{"Description", fmt.Sprintf("longer than %d bytes", descriptionMax)}
+	sources = append(sources, i.Behind...)
+	if i.BGP != nil {
+		sources = append(sources, i.BGP.Accept...)
 	}
-	if i.Description != "" && !regexp.MustCompile(`^`+word+`( `+word+`)*$`).MatchString(i.Description) {
-		return &InvalidIntentError{"Description", fmt.Sprintf("%q: only letters, digits, ._:/@+=,- and single blanks", i.Description)}
-	}
-	switch i.Profile {
-	case Quarantine:
-		if len(i.Addresses) > 0 {
-			return &InvalidIntentError{"Addresses", "a port in quarantine carries none"}
-		}
-	case Provisioning, Tenant:
-		if len(i.Addresses) == 0 {
-			return &InvalidIntentError{"Addresses", fmt.Sprintf("a %s port carries at least one", i.Profile)}
-		}
-	default:
-		return &InvalidIntentError{"Profile", fmt.Sprintf("%q is none of provisioning, tenant, quarantine", i.Profile)}
-	}
-	for n, address := range i.Addresses {
-		if err := validateAddress(address); err != nil {
-			return err
-		}
-		if slices.Contains(i.Addresses[:n], address) {
-			return &InvalidIntentError{"Addresses", fmt.Sprintf("%s is there twice", address)}
-		}
-	}
-	for n, prefix := range i.Behind {
-		if err := i.validateBehind(prefix, i.Behind[:n]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return sorted(sources)
 }
 
-func (i Intent) validateBehind(prefix netip.Prefix, others []netip.Prefix) error {
-	invalid := func(format string, arguments ...any) error {
-		return &InvalidIntentError{"Behind", fmt.Sprintf(format, arguments...)}
+func (i Intent) password() Secret {
+	if i.BGP == nil {
+		return ""
 	}
-	address := prefix.Addr()
-	switch {
-	case i.Profile != Tenant:
-		return invalid("behind a %s port there is nothing", i.Profile)
-	case !prefix.IsValid():
-		return invalid("a prefix is not set")
-	case prefix != prefix.Masked() || address.Is4In6():
-		return invalid("%s is not in its usual form", prefix)
-	case prefix.Bits() == 0 || !address.IsGlobalUnicast():
-		return invalid("%s is not a unicast prefix", prefix)
-	}
-	if _, linked := i.host(address.Is4()); !linked {
-		return invalid("%s has no link of its family to be routed over", prefix)
-	}
-	for _, other := range append(slices.Clone(i.Addresses), others...) {
-		if other.Overlaps(prefix) {
-			return invalid("%s overlaps %s", prefix, other)
-		}
-	}
-	return nil
+	return i.BGP.Password
 }
 
-func validateAddress(prefix netip.Prefix) error {
-	address := prefix.Addr()
-	switch {
-	case !prefix.IsValid():
-		return &InvalidIntentError{"Addresses", "an address is not set"}
-	case address.Is4In6() || !address.IsGlobalUnicast():
-		return &InvalidIntentError{"Addresses", fmt.Sprintf("%s is not a unicast address", prefix)}
-	case address.BitLen()-prefix.Bits() != 1:
-		return &InvalidIntentError{"Addresses", fmt.Sprintf("%s is neither an IPv4 /31 nor an IPv6 /127", prefix)}
-	}
-	return nil
-}
-
-// Equal tells whether two intents say the same, whatever the order of addresses and prefixes.
+// Equal tells whether two intents say the same, whatever the order of addresses and
+// prefixes, and whatever the secrets are.
 func (i Intent) Equal(other Intent) bool {
-	return i.Port == other.Port && i.Profile == other.Profile && i.Description == other.Description &&
-		slices.Equal(sorted(i.Addresses), sorted(other.Addresses)) && slices.Equal(sorted(i.Behind), sorted(other.Behind))
+	same, err := json.Marshal(i.ordered())
+	if err != nil {
+		return false
+	}
+	others, err := json.Marshal(other.ordered())
+	return err == nil && string(same) == string(others)
+}
+
+// ordered is the intent with its lists in order.
+func (i Intent) ordered() Intent {
+	i.Addresses, i.Behind, i.Reach = sorted(i.Addresses), sorted(i.Behind), sorted(i.Reach)
+	i.Relay = slices.SortedFunc(slices.Values(i.Relay), netip.Addr.Compare)
+	if i.BGP != nil {
+		bgp := *i.BGP
+		bgp.Accept = sorted(bgp.Accept)
+		i.BGP = &bgp
+	}
+	if i.VLANs != nil {
+		vlans := *i.VLANs
+		vlans.Tagged = slices.Sorted(slices.Values(vlans.Tagged))
+		i.VLANs = &vlans
+	}
+	return i
 }
 
 func sorted(prefixes []netip.Prefix) []netip.Prefix {
 	return slices.SortedFunc(slices.Values(prefixes), netip.Prefix.Compare)
 }
 
+const mark = "ferrodur" // first word of every description that Ferrodur writes
+
 // label is the description as it stands on the switch.
 func (i Intent) label() string {
-	return strings.TrimSpace(fmt.Sprintf("%s %s %s", mark, i.Profile, i.Description))
+	return strings.TrimSpace(mark + " " + string(i.Profile) + " " + i.Description)
 }
 
-// parseLabel is the inverse of label. Text that label did not write is a description.
-func parseLabel(text string) (Profile, string) {
+// readLabel is the inverse of label. Text that label did not write is a description.
+func (i *Intent) readLabel(text string) {
+	i.Profile, i.Description = "", text
 	words := strings.SplitN(text, " ", 3)
 	if len(words) < 2 || words[0] != mark {
-		return "", text
+		return
 	}
-	profile := Profile(words[1])
-	if profile != Provisioning && profile != Tenant && profile != Quarantine {
-		return "", text
+	switch profile := Profile(words[1]); profile {
+	case Provisioning, Tenant, Quarantine:
+		i.Profile, i.Description = profile, strings.Join(words[2:], "")
 	}
-	return profile, strings.Join(words[2:], "")
 }
 
 // Change is what Apply did to a port, or what it would do.
 type Change struct {
-	Port    string
-	Changed bool     // configuration lines were, or would be, sent
-	Diff    []string // "- line" taken away, "+ line" added
+	Port    string   `json:"port"`
+	Changed bool     `json:"changed"` // configuration lines were, or would be, sent
+	Diff    []string `json:"diff"`    // "- line" taken away, "+ line" added
 	// Foreign are the lines on the port that are not Ferrodur's concern. They are left as
 	// they are.
-	Foreign []string
-	Running Intent // as read from the switch: by Apply after the change, by Diff before it
+	Foreign []string `json:"foreign,omitempty"`
+	Linked  bool     `json:"linked"`  // the port has a link
+	Running Intent   `json:"running"` // as read from the switch: by Apply after the change, by Diff before it
 }

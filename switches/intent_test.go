@@ -77,17 +77,17 @@ func TestValidate(t *testing.T) {
 }
 
 func TestEqual(t *testing.T) {
-	one := Intent{"swp1", Tenant, "s1", parse("198.51.100.0/31", "2001:db8::/127"), nil}
-	if other := (Intent{"swp1", Tenant, "s1", parse("2001:db8::/127", "198.51.100.0/31"), nil}); !one.Equal(other) {
+	one := Intent{Port: "swp1", Profile: Tenant, Description: "s1", Addresses: parse("198.51.100.0/31", "2001:db8::/127")}
+	if other := (Intent{Port: "swp1", Profile: Tenant, Description: "s1", Addresses: parse("2001:db8::/127", "198.51.100.0/31")}); !one.Equal(other) {
 		t.Error("the order of addresses matters")
 	}
 	for _, other := range []Intent{
-		{"swp2", Tenant, "s1", one.Addresses, nil},
-		{"swp1", Provisioning, "s1", one.Addresses, nil},
-		{"swp1", Tenant, "s2", one.Addresses, nil},
-		{"swp1", Tenant, "s1", one.Addresses[:1], nil},
-		{"swp1", Tenant, "s1", one.Addresses, parse("203.0.113.64/28")},
-		{"swp1", Tenant, "s1", parse("198.51.100.0/31", "2001:db8::1/127"), nil},
+		{Port: "swp2", Profile: Tenant, Description: "s1", Addresses: one.Addresses},
+		{Port: "swp1", Profile: Provisioning, Description: "s1", Addresses: one.Addresses},
+		{Port: "swp1", Profile: Tenant, Description: "s2", Addresses: one.Addresses},
+		{Port: "swp1", Profile: Tenant, Description: "s1", Addresses: one.Addresses[:1]},
+		{Port: "swp1", Profile: Tenant, Description: "s1", Addresses: one.Addresses, Behind: parse("203.0.113.64/28")},
+		{Port: "swp1", Profile: Tenant, Description: "s1", Addresses: parse("198.51.100.0/31", "2001:db8::1/127")},
 	} {
 		if one.Equal(other) {
 			t.Errorf("%+v equals %+v", one, other)

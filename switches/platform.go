@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"text/template"
@@ -12,23 +14,31 @@ import (
 // driver is what one platform does in its own way. A platform is one file that holds a
 // driver, its scrapligo definition and its template, and one line in driverFor.
 //
-// Drivers see a port as a set of configuration lines, in the platform's own words. Lines
-// are brought to one form where the platform knows several, so that lines that mean the
-// same are the same.
+// Drivers see a switch's configuration as a set of statements, in the platform's own words.
 type driver interface {
-	// definition describes prompts and modes, in scrapligo's YAML form. The modes are
-	// called "exec" and "configuration".
+	// definition describes prompts and modes, in scrapligo's YAML form. The modes that are
+	// used here are called "exec" and "configuration".
 	definition() []byte
-	// read returns what the switch has on the port. ErrUnknownPort, ErrUnreadable.
-	read(ctx context.Context, cli *terminal, port string) (section, error)
-	// render returns the lines that an intent stands for.
-	render(Intent) ([]string, error)
-	// parse makes an intent of such lines. It believes the description's profile.
-	parse(port string, lines []string) Intent
+	// ports are those that the switch has, whether configured or not; true: with a link.
+	ports(ctx context.Context, cli *terminal) (map[string]bool, error)
+	// running is the configuration in use. ErrUnreadable if it is not whole.
+	running(ctx context.Context, cli *terminal) ([]statement, error)
+	// section picks what concerns a port.
+	section(running []statement, port string) section
+	// render returns what an intent stands for. *UnsupportedError where the platform, or
+	// this driver, cannot say it.
+	render(device Device, intent Intent) ([]statement, error)
+	// parse makes an intent of such statements. It believes the description's profile.
+	parse(port string, owned []statement) Intent
 	// edit returns the commands that lead a port from have to want, which differ.
-	edit(port string, have, want []string) []string
+	edit(port string, have, want []statement) []string
 	// refused tells whether an answer to such a command says no.
 	refused(answer string) bool
+	// transact carries out a transaction with what safety the platform has. After nil it
+	// is done and verified; after a *RefusedError or *MismatchError it is undone.
+	transact(ctx context.Context, cli *terminal, t transaction) error
+	// settle ends what a session that broke off has left pending.
+	settle(ctx context.Context, cli *terminal) error
 	// save makes the running configuration the one that the switch starts with.
 	save(ctx context.Context, cli *terminal) error
 }
@@ -37,76 +47,86 @@ func driverFor(platform string) (driver, error) {
 	switch platform {
 	case "frr":
 		return frr{}, nil
+	case "arista_eos":
+		return eos{}, nil
 	}
 	return nil, fmt.Errorf("%w: %q", ErrUnknownPlatform, platform)
 }
 
-// section is the configuration of one port: lines of the kinds that a profile decides on,
-// and all others, which are not touched.
+// section is the configuration of one port: statements of the kinds that an intent decides
+// on, and all others, which are not touched.
 type section struct {
-	owned, foreign []string
+	owned, foreign []statement
 }
 
-// intent is what a section amounts to. Its profile is empty if the lines are not exactly
-// those that the profile in the description demands.
-func (s section) intent(d driver, port string) (Intent, error) {
+// intent is what a section amounts to. Its profile is empty if the statements are not
+// exactly those that the intent demands.
+func (s section) intent(d driver, device Device, port string) Intent {
 	intent := d.parse(port, s.owned)
 	if intent.Validate() == nil {
-		demanded, err := d.render(intent)
-		if err != nil {
-			return Intent{}, err
-		}
-		if len(difference(s.owned, demanded)) == 0 {
-			return intent, nil
+		demanded, err := d.render(device, intent)
+		if err == nil && len(difference(s.owned, demanded)) == 0 {
+			return intent
 		}
 	}
 	intent.Profile = ""
-	return intent, nil
+	return intent
 }
 
-// difference says in lines with "- " and "+ " how to come from have to want.
-func difference(have, want []string) []string {
-	var diff []string
-	for _, line := range without(have, want) {
-		diff = append(diff, "- "+line)
-	}
-	for _, line := range without(want, have) {
-		diff = append(diff, "+ "+line)
-	}
-	return diff
+// view is the data of a platform's template: the intent and what goes with it.
+type view struct {
+	Intent
+	Device  Device
+	Label   string // the port's description
+	Carrier string // the interface that what the port carries is configured on: the port's own, or the group's
+	Peer    string // the description of its BGP neighbours
 }
 
-// without returns the lines that are not among others.
-func without(lines, others []string) []string {
-	var rest []string
-	for _, line := range lines {
-		if !slices.Contains(others, line) {
-			rest = append(rest, line)
-		}
-	}
-	return rest
+// BGPLists are the entries of the lists that bound the port's BGP sessions.
+func (v view) BGPLists() []listEntry { return listEntries(v.Intent, v.Carrier) }
+
+// FilterLists are the access lists of the port.
+func (v view) FilterLists() []filterList { return filterLists(v.Intent, v.Carrier) }
+
+// RouteName is what routes to the host are called.
+func (v view) RouteName() string { return routeName(v.Carrier) }
+
+// Lists names such a list: that of the host's family, and "in" or "out".
+func (v view) Lists(host netip.Addr, direction string) string {
+	return listName(v.Carrier, host.Is4(), direction)
 }
 
-// renderLines executes a platform's template, which may lay itself out with indentation
-// and empty lines. Its data is the intent and the Label that becomes the description.
-func renderLines(text string, intent Intent) ([]string, error) {
-	parsed, err := template.New(string(intent.Profile)).Parse(text)
+func newView(device Device, intent Intent, carrier string) view {
+	return view{Intent: intent, Device: device, Label: intent.label(), Carrier: carrier, Peer: peer(carrier)}
+}
+
+// execute executes a platform's template, which may lay itself out with empty lines.
+func execute(text string, v view) (string, error) {
+	parsed, err := template.New(string(v.Profile)).Parse(text)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	var rendered bytes.Buffer
-	data := struct {
-		Intent
-		Label string
-	}{intent, intent.label()}
-	if err := parsed.Execute(&rendered, data); err != nil {
-		return nil, err
-	}
-	var lines []string
-	for line := range strings.Lines(rendered.String()) {
-		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line)
+	err = parsed.Execute(&rendered, v)
+	return rendered.String(), err
+}
+
+// unsupported returns an *UnsupportedError for the first of what is asked for.
+func unsupported(platform string, asked map[string]bool) error {
+	for _, what := range slices.Sorted(maps.Keys(asked)) {
+		if asked[what] {
+			return &UnsupportedError{platform, what}
 		}
 	}
-	return lines, nil
+	return nil
+}
+
+// tag makes a port's name one that every platform takes as part of a name.
+func tag(port string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("/:.", r) {
+			return '-'
+		}
+		return r
+	}, port)
 }

@@ -7,14 +7,15 @@
 //	session, err := sessions.Open(ctx, device)
 //	…
 //	defer session.Close()
-//	change, err := session.Apply(ctx, intent)
+//	results, err := session.Apply(ctx, intents...)
 package switches
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -127,136 +128,111 @@ func (s *Session) Close() {
 	s.leave()
 }
 
-// Read returns what the port is. Errors: *InvalidIntentError for what cannot be the name of
-// a port, ErrUnknownPort, ErrUnreadable, ErrUnreachable.
-func (s *Session) Read(ctx context.Context, port string) (Intent, error) {
-	probe := Intent{Port: port, Profile: Quarantine} // valid but for its port
-	if err := probe.Validate(); err != nil {
-		return Intent{}, err
-	}
-	section, err := s.driver.read(ctx, s.cli, port)
-	if err != nil {
-		return Intent{}, fmt.Errorf("read port %s of %s: %w", port, s.device, err)
-	}
-	return section.intent(s.driver, port)
+// Result is what became of one port.
+type Result struct {
+	Change Change
+	Err    error
 }
 
-// Diff returns what Apply would change, and changes nothing. Its errors are Read's, and
-// *ForbiddenError.
-func (s *Session) Diff(ctx context.Context, intent Intent) (Change, error) {
-	plan, err := s.plan(ctx, intent)
+// Read returns what ports are, in their order; without names, all ports, by name. The
+// whole answers of a switch are read once. A result's error is ErrUnknownPort.
+// Errors: ErrUnreadable, ErrUnreachable.
+func (s *Session) Read(ctx context.Context, ports ...string) ([]Result, error) {
+	now, err := s.look(ctx)
 	if err != nil {
-		return Change{}, fmt.Errorf("compare port %s of %s: %w", intent.Port, s.device, err)
+		return nil, fmt.Errorf("read %s: %w", s.device, err)
 	}
-	return plan.change, nil
-}
-
-// Apply makes the port what the intent says, checks that it is, and saves the
-// configuration to start-up. Where nothing is to be changed nothing but the saving is
-// done: a session that broke off before it leaves no other trace. When the switch refuses
-// a line or shows something else afterwards, the port is put back as it was and nothing
-// is saved.
-//
-// Errors: Diff's, *RefusedError, *MismatchError. Apply may be repeated after each of them.
-func (s *Session) Apply(ctx context.Context, intent Intent) (Change, error) {
-	change, err := s.apply(ctx, intent)
-	if err != nil {
-		return Change{}, fmt.Errorf("configure port %s of %s: %w", intent.Port, s.device, err)
+	if len(ports) == 0 {
+		ports = slices.Sorted(maps.Keys(now.ports))
 	}
-	return change, nil
-}
-
-func (s *Session) apply(ctx context.Context, intent Intent) (Change, error) {
-	plan, err := s.plan(ctx, intent)
-	if err != nil {
-		return Change{}, err
-	}
-	if plan.change.Changed {
-		running, err := s.move(ctx, plan)
+	results := make([]Result, len(ports))
+	for i, port := range ports {
+		found, err := s.section(now, port)
 		if err != nil {
-			return Change{}, errors.Join(err, s.putBack(ctx, plan, err))
+			results[i].Err = fmt.Errorf("read port %s of %s: %w", port, s.device, err)
+			continue
 		}
-		plan.change.Running = running
+		results[i].Change = Change{Port: port, Running: found.intent(s.driver, s.device, port), Linked: now.ports[port]}
+		for _, foreign := range found.foreign {
+			results[i].Change.Foreign = append(results[i].Change.Foreign, foreign.String())
+		}
+	}
+	return results, nil
+}
+
+// Diff returns what Apply would change, and changes nothing. A result's error is
+// *InvalidIntentError, *ForbiddenError, *UnsupportedError, ErrUnknownPort.
+// Errors: Read's.
+func (s *Session) Diff(ctx context.Context, intents ...Intent) ([]Result, error) {
+	results, _, _, err := s.plans(ctx, intents)
+	if err != nil {
+		return nil, fmt.Errorf("compare ports of %s: %w", s.device, err)
+	}
+	return results, nil
+}
+
+// Apply makes ports what their intents say, together in one transaction where the platform
+// has those, checks that they are, and saves the configuration to start-up. Where nothing
+// is to be changed nothing but the saving is done: a session that broke off before it
+// leaves no other trace. When the switch refuses a line or shows something else
+// afterwards, the transaction is undone, and done again without the port at fault.
+//
+// A result's error is Diff's, *RefusedError or *MismatchError.
+// Errors: Read's, ErrLocked. Apply may be repeated after each of them: ports that are done
+// are found done.
+func (s *Session) Apply(ctx context.Context, intents ...Intent) ([]Result, error) {
+	results, err := s.apply(ctx, intents)
+	if err != nil {
+		return nil, fmt.Errorf("configure ports of %s: %w", s.device, err)
+	}
+	return results, nil
+}
+
+func (s *Session) apply(ctx context.Context, intents []Intent) ([]Result, error) {
+	if err := s.driver.settle(ctx, s.cli); err != nil {
+		return nil, fmt.Errorf("end what was left pending: %w", err)
+	}
+	results, plans, now, err := s.plans(ctx, intents)
+	if err != nil {
+		return nil, err
+	}
+	changed := slices.DeleteFunc(slices.Clone(plans), func(p *plan) bool { return p == nil || !p.change.Changed })
+	failed := s.carryOut(ctx, now, changed)
+	for i, p := range plans {
+		switch err := failed[p]; {
+		case p == nil:
+		case err != nil && !undoable(err):
+			return nil, err
+		case err != nil:
+			results[i] = Result{Err: fmt.Errorf("configure port %s of %s: %w", p.intent.Port, s.device, err)}
+		default:
+			results[i].Change = p.change
+		}
 	}
 	if err := s.driver.save(ctx, s.cli); err != nil {
-		return Change{}, fmt.Errorf("save to start-up: %w", err)
+		return nil, fmt.Errorf("save to start-up: %w", err)
 	}
-	return plan.change, nil
+	return results, nil
 }
 
-// plan is a change that was thought out and not begun.
-type plan struct {
-	intent Intent
-	have   []string // owned lines before
-	want   []string // owned lines after
-	change Change
-}
-
-func (s *Session) plan(ctx context.Context, intent Intent) (plan, error) {
-	if err := intent.Validate(); err != nil {
-		return plan{}, err
-	}
-	if err := s.device.allows(intent); err != nil {
-		return plan{}, err
-	}
-	want, err := s.driver.render(intent)
+// plans thinks changes out. The plan of an intent that cannot be carried out is nil.
+func (s *Session) plans(ctx context.Context, intents []Intent) ([]Result, []*plan, look, error) {
+	now, err := s.look(ctx)
 	if err != nil {
-		return plan{}, err
+		return nil, nil, look{}, err
 	}
-	have, err := s.driver.read(ctx, s.cli, intent.Port)
-	if err != nil {
-		return plan{}, err
+	results := make([]Result, len(intents))
+	plans := make([]*plan, len(intents))
+	for i, intent := range intents {
+		p, err := s.plan(now, intent)
+		if err == nil && slices.ContainsFunc(intents[:i], func(other Intent) bool { return other.Port == intent.Port }) {
+			err = &InvalidIntentError{"Port", intent.Port + " is there twice"}
+		}
+		if err != nil {
+			results[i].Err = fmt.Errorf("port %s of %s: %w", intent.Port, s.device, err)
+			continue
+		}
+		plans[i], results[i].Change = &p, p.change
 	}
-	running, err := have.intent(s.driver, intent.Port)
-	if err != nil {
-		return plan{}, err
-	}
-	diff := difference(have.owned, want)
-	return plan{intent: intent, have: have.owned, want: want, change: Change{
-		Port:    intent.Port,
-		Changed: len(diff) > 0,
-		Diff:    diff,
-		Foreign: have.foreign,
-		Running: running,
-	}}, nil
-}
-
-// move sends the difference and reads the port back.
-func (s *Session) move(ctx context.Context, p plan) (Intent, error) {
-	port := p.intent.Port
-	commands := s.driver.edit(port, p.have, p.want)
-	if err := s.cli.configure(ctx, commands, s.driver.refused); err != nil {
-		return Intent{}, err
-	}
-	now, err := s.driver.read(ctx, s.cli, port)
-	if err != nil {
-		return Intent{}, err
-	}
-	running, err := now.intent(s.driver, port)
-	if err != nil {
-		return Intent{}, err
-	}
-	if diff := difference(now.owned, p.want); len(diff) > 0 {
-		return Intent{}, &MismatchError{Intended: p.intent, Running: running, Diff: diff}
-	}
-	return running, nil
-}
-
-// putBack restores the port after a switch has refused a line or shown something else.
-// After other failures there is no session to do it in; the next Apply reads afresh.
-func (s *Session) putBack(ctx context.Context, p plan, cause error) error {
-	var refusal *RefusedError
-	var mismatch *MismatchError
-	if !errors.As(cause, &refusal) && !errors.As(cause, &mismatch) {
-		return nil
-	}
-	now, err := s.driver.read(ctx, s.cli, p.intent.Port)
-	if err == nil && len(difference(now.owned, p.have)) > 0 {
-		commands := s.driver.edit(p.intent.Port, now.owned, p.have)
-		err = s.cli.configure(ctx, commands, s.driver.refused)
-	}
-	if err != nil {
-		return fmt.Errorf("the port could not be put back as it was either: %w", err)
-	}
-	return nil
+	return results, plans, now, nil
 }

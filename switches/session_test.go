@@ -30,7 +30,7 @@ func twoAtOnce(t *testing.T, rig *rig) {
 				return
 			}
 			defer session.Close()
-			if change, err := session.Apply(t.Context(), intent); err != nil || !reflect.DeepEqual(change.Running, intent) {
+			if change, err := applyOne(t, session, intent); err != nil || !reflect.DeepEqual(change.Running, intent) {
 				t.Errorf("got %+v, %v", change, err)
 			}
 		})
@@ -79,7 +79,7 @@ func applyOver(t *testing.T, rig *rig, intent switches.Intent, count func(int), 
 		return err
 	}
 	defer session.Close()
-	_, err = session.Apply(t.Context(), intent)
+	_, err = applyOne(t, session, intent)
 	return err
 }
 
@@ -108,7 +108,7 @@ func loginByKey(t *testing.T, rig *rig) {
 	session, err := rig.sessions.Open(t.Context(), device)
 	check(t, err)
 	defer session.Close()
-	_, err = session.Read(t.Context(), port(11))
+	_, err = readOne(t, session, port(11))
 	check(t, err)
 }
 

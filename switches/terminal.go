@@ -56,26 +56,51 @@ func (t *terminal) show(ctx context.Context, command string) (answer string, err
 	return answer, err
 }
 
-// configure enters configuration mode, sends the lines, and leaves it again. The first
-// line that refused recognises in its answer ends it, with a *RefusedError.
-func (t *terminal) configure(ctx context.Context, lines []string, refused func(answer string) bool) error {
+// configure enters configuration mode and sends the lines. The first one that refused
+// recognises in its answer ends it, with a *RefusedError. The mode stays.
+func (t *terminal) configure(ctx context.Context, commands []command, refused func(answer string) bool) error {
 	return t.exchange(ctx, func() error {
 		if err := t.cli.AcquirePriv(configuration); err != nil {
 			return err
 		}
-		var refusal error
-		for _, line := range lines {
-			answer, err := t.send(line)
-			if err != nil {
-				return err
+		for _, c := range commands {
+			line := c.text
+			if c.secret != "" {
+				line = strings.ReplaceAll(line, Hidden, string(c.secret))
 			}
-			if refused(answer) {
-				refusal = &RefusedError{Line: line, Answer: strings.TrimSpace(answer)}
-				break
+			answer, err := t.send(line)
+			if err == nil && refused(answer) {
+				err = &RefusedError{Line: line, Answer: strings.TrimSpace(answer), port: c.port}
+			}
+			if err != nil {
+				return c.hide(err)
 			}
 		}
-		return errors.Join(refusal, t.cli.AcquirePriv(operational))
+		return nil
 	})
+}
+
+// say sends a line in the mode that the terminal is in.
+func (t *terminal) say(ctx context.Context, line string) (answer string, err error) {
+	err = t.exchange(ctx, func() error {
+		answer, err = t.send(line)
+		return err
+	})
+	return answer, err
+}
+
+// insist says a line that must be taken.
+func (t *terminal) insist(ctx context.Context, line string, refused func(answer string) bool) error {
+	answer, err := t.say(ctx, line)
+	if err == nil && refused(answer) {
+		err = &RefusedError{Line: line, Answer: strings.TrimSpace(answer)}
+	}
+	return err
+}
+
+// leave leaves configuration mode, if the terminal is in it.
+func (t *terminal) leave(ctx context.Context) error {
+	return t.exchange(ctx, func() error { return t.cli.AcquirePriv(operational) })
 }
 
 func (t *terminal) send(line string) (string, error) {
@@ -92,9 +117,9 @@ func (t *terminal) exchange(ctx context.Context, dialogue func() error) error {
 	stop := context.AfterFunc(ctx, func() { _ = t.wire.Close() })
 	defer stop()
 	err := dialogue()
-	var refusal *RefusedError
+	var refused *RefusedError
 	switch {
-	case err == nil, errors.As(err, &refusal):
+	case err == nil, errors.As(err, &refused):
 		return err
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w: %w", ErrUnreachable, ctx.Err())

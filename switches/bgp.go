@@ -1,0 +1,114 @@
+package switches
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// listEntry is an entry of the prefix lists that bound what a host may announce, and what
+// it is told: a default route and no more.
+type listEntry struct {
+	Family string // "ip" or "ipv6", as most platforms begin the line
+	Name   string
+	Seq    int
+	Prefix netip.Prefix
+	Longer int // parts of Prefix down to this length are meant, too; 0: only itself
+}
+
+// listName names a list after the port that the routes are on.
+func listName(carrier string, ipv4 bool, direction string) string {
+	if ipv4 {
+		return listPrefix(carrier) + direction + "4"
+	}
+	return listPrefix(carrier) + direction + "6"
+}
+
+// listPrefix begins the names of all lists of a port.
+func listPrefix(carrier string) string { return mark + "-" + tag(carrier) + "-" }
+
+// peer is the description of a port's BGP neighbours.
+func peer(carrier string) string { return mark + " " + carrier }
+
+func listEntries(intent Intent, carrier string) []listEntry {
+	if intent.BGP == nil {
+		return nil
+	}
+	var entries []listEntry
+	for _, link := range intent.Links() {
+		family := familyWord(link.Host.Is4())
+		seq := 0
+		for _, prefix := range intent.BGP.Accept {
+			if prefix.Addr().Is4() != link.Host.Is4() {
+				continue
+			}
+			seq += 5
+			entry := listEntry{Family: family, Name: listName(carrier, link.Host.Is4(), "in"), Seq: seq, Prefix: prefix}
+			if full := prefix.Addr().BitLen(); prefix.Bits() < full {
+				entry.Longer = full
+			}
+			entries = append(entries, entry)
+		}
+		entries = append(entries, listEntry{Family: family, Name: listName(carrier, link.Host.Is4(), "out"), Seq: 5, Prefix: everything(link.Host.Is4())})
+	}
+	return entries
+}
+
+// neighbours finds the BGP neighbours that are described as a port's, in lines such as
+// "neighbor 192.0.2.1 description ferrodur swp1".
+func neighbours(running []statement, carrier string) map[string]bool {
+	found := map[string]bool{}
+	for _, s := range running {
+		address, text, is := neighbourLine(s.line())
+		if is && text == "description "+peer(carrier) && strings.HasPrefix(string(s), "router bgp ") {
+			found[address] = true
+		}
+	}
+	return found
+}
+
+// neighbourLine takes "neighbor ADDRESS TEXT" apart.
+func neighbourLine(line string) (address, text string, is bool) {
+	rest, is := strings.CutPrefix(line, "neighbor ")
+	address, text, _ = strings.Cut(rest, " ")
+	return address, text, is
+}
+
+// readBGP reads a line of a neighbour, or of the list of what it may announce, into the
+// intent.
+func (i *Intent) readBGP(s statement) {
+	fields := strings.Fields(string(s)) // with the headers
+	if len(fields) < 3 {
+		return
+	}
+	isList := fields[1] == "prefix-list"
+	_, text, isNeighbour := neighbourLine(s.line())
+	if !isList && !isNeighbour {
+		return
+	}
+	if i.BGP == nil {
+		i.BGP = new(BGP)
+	}
+	if isList {
+		permit := slices.Index(fields, "permit")
+		incoming := strings.HasSuffix(fields[2], "-in4") || strings.HasSuffix(fields[2], "-in6")
+		if !incoming || permit < 0 || permit+1 == len(fields) {
+			return
+		}
+		if prefix, err := netip.ParsePrefix(fields[permit+1]); err == nil {
+			i.BGP.Accept = append(i.BGP.Accept, prefix)
+		}
+		return
+	}
+	switch word, value, _ := strings.Cut(text, " "); word {
+	case "remote-as":
+		asn, _ := strconv.ParseUint(value, 10, 32) // 0 is no valid one
+		i.BGP.ASN = uint32(asn)
+	case "password":
+		i.BGP.Password = Hidden
+	case "maximum-prefix", "maximum-routes":
+		maximum, _, _ := strings.Cut(value, " ")
+		i.BGP.MaxPrefixes = number(maximum)
+	}
+}

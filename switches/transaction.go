@@ -1,0 +1,261 @@
+package switches
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// transaction is a change of some ports that are configured together.
+type transaction struct {
+	commands []command
+	// verify reads the switch and compares: *MismatchError.
+	verify func(context.Context) error
+	// undo leads the ports back to what they were, line by line, for platforms that have no
+	// roll-back of their own.
+	undo func(context.Context) error
+}
+
+// command is a line for the switch.
+type command struct {
+	port   string // on behalf of which
+	text   string // in which Hidden stands for the secret
+	secret Secret
+}
+
+// hide takes the secret out of an error's text.
+func (c command) hide(err error) error {
+	if c.secret == "" {
+		return err
+	}
+	clean := func(text string) string { return strings.ReplaceAll(text, string(c.secret), Hidden) }
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		return &RefusedError{Line: clean(refused.Line), Answer: clean(refused.Answer), port: refused.port}
+	}
+	return errors.New(clean(err.Error()))
+}
+
+// undoable tells whether a failure leaves a session in which the change can be undone.
+func undoable(err error) bool {
+	var refused *RefusedError
+	var mismatch *MismatchError
+	return errors.As(err, &refused) || errors.As(err, &mismatch)
+}
+
+// lineByLine carries out a transaction on a platform whose lines take effect one by one.
+func lineByLine(ctx context.Context, cli *terminal, t transaction, refused func(string) bool) error {
+	err := errors.Join(cli.configure(ctx, t.commands, refused), cli.leave(ctx))
+	if err == nil {
+		err = t.verify(ctx)
+	}
+	if undoable(err) {
+		return errors.Join(err, t.undo(ctx))
+	}
+	return err
+}
+
+// plan is the change of one port, thought out and not begun.
+type plan struct {
+	intent Intent
+	have   []statement // owned, before
+	want   []statement // owned, after
+	change Change
+}
+
+// look is what a switch has at one moment.
+type look struct {
+	ports   map[string]bool
+	running []statement
+}
+
+func (s *Session) look(ctx context.Context) (look, error) {
+	ports, err := s.driver.ports(ctx, s.cli)
+	if err != nil {
+		return look{}, err
+	}
+	running, err := s.driver.running(ctx, s.cli)
+	return look{ports, running}, err
+}
+
+func (s *Session) section(l look, port string) (section, error) {
+	if _, there := l.ports[port]; !there {
+		return section{}, ErrUnknownPort
+	}
+	found := s.driver.section(l.running, port)
+	found.owned = s.inOrder(port, found.owned)
+	return found, nil
+}
+
+// inOrder puts statements into the order in which they would be rendered, where what
+// depends on another comes after it. What would not be rendered comes last.
+func (s *Session) inOrder(port string, owned []statement) []statement {
+	rendered, err := s.driver.render(s.device, s.driver.parse(port, owned))
+	if err != nil {
+		return owned // something that no intent says: as the switch has it
+	}
+	place := make(map[statement]int, len(rendered))
+	for i, r := range rendered {
+		place[r] = i - len(rendered)
+	}
+	return slices.SortedStableFunc(slices.Values(owned), func(a, b statement) int { return place[a] - place[b] })
+}
+
+func (s *Session) plan(l look, intent Intent) (plan, error) {
+	if err := intent.Validate(); err != nil {
+		return plan{}, err
+	}
+	if err := s.device.allows(intent); err != nil {
+		return plan{}, err
+	}
+	want, err := s.driver.render(s.device, intent)
+	if err != nil {
+		return plan{}, err
+	}
+	have, err := s.section(l, intent.Port)
+	if err != nil {
+		return plan{}, err
+	}
+	diff := difference(have.owned, want)
+	change := Change{
+		Port: intent.Port, Changed: len(diff) > 0, Diff: diff, Linked: l.ports[intent.Port],
+		Running: have.intent(s.driver, s.device, intent.Port),
+	}
+	for _, foreign := range have.foreign {
+		change.Foreign = append(change.Foreign, foreign.String())
+	}
+	return plan{intent: intent, have: have.owned, want: want, change: change}, nil
+}
+
+// carryOut makes plans true together. Where the switch refuses some of them, the others
+// are carried out without those.
+func (s *Session) carryOut(ctx context.Context, l look, plans []*plan) map[*plan]error {
+	failed := map[*plan]error{}
+	if len(plans) == 0 {
+		return failed
+	}
+	err := s.driver.transact(ctx, s.cli, s.transaction(l, plans))
+	if err == nil {
+		return failed
+	}
+	parts := [][]*plan{nil}
+	var refused *RefusedError
+	var mismatch *MismatchError
+	switch n := len(plans); {
+	case n == 1 || !undoable(err):
+		for _, p := range plans {
+			failed[p] = err
+		}
+		return failed
+	case errors.As(err, &refused) && refused.port != "":
+		parts[0] = s.sortOut(plans, refused.port, err, failed)
+	case errors.As(err, &mismatch):
+		parts[0] = s.sortOut(plans, mismatch.Intended.Port, err, failed)
+	default: // the switch does not say which
+		parts = [][]*plan{plans[:n/2], plans[n/2:]}
+	}
+	for _, part := range parts {
+		for p, err := range s.carryOut(ctx, l, part) {
+			failed[p] = err
+		}
+	}
+	return failed
+}
+
+func (s *Session) sortOut(plans []*plan, port string, err error, failed map[*plan]error) []*plan {
+	return slices.DeleteFunc(slices.Clone(plans), func(p *plan) bool {
+		if p.intent.Port == port {
+			failed[p] = err
+		}
+		return p.intent.Port == port
+	})
+}
+
+func (s *Session) transaction(l look, plans []*plan) transaction {
+	var t transaction
+	for _, p := range plans {
+		// What another member of the same group still needs stays.
+		kept := without(s.neededByOthers(l, plans, p), p.want)
+		t.commands = append(t.commands, s.commands(p, without(p.have, kept), p.want)...)
+	}
+	t.verify = func(ctx context.Context) error {
+		now, err := s.look(ctx)
+		if err != nil {
+			return err
+		}
+		for _, p := range plans {
+			if err := s.verify(now, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	t.undo = func(ctx context.Context) error { return s.undo(ctx, plans) }
+	return t
+}
+
+// neededByOthers are the statements that ports other than p's have, or will have, where
+// the port is one of a group.
+func (s *Session) neededByOthers(l look, plans []*plan, p *plan) []statement {
+	if s.driver.parse(p.intent.Port, p.have).Bond == nil {
+		return nil
+	}
+	var needed []statement
+	for port := range l.ports {
+		i := slices.IndexFunc(plans, func(other *plan) bool { return other.intent.Port == port })
+		switch {
+		case port == p.intent.Port:
+		case i >= 0:
+			needed = append(needed, plans[i].want...)
+		default:
+			needed = append(needed, s.driver.section(l.running, port).owned...)
+		}
+	}
+	return needed
+}
+
+func (s *Session) commands(p *plan, have, want []statement) []command {
+	var commands []command
+	for _, text := range s.driver.edit(p.intent.Port, have, want) {
+		commands = append(commands, command{port: p.intent.Port, text: text, secret: p.intent.password()})
+	}
+	return commands
+}
+
+func (s *Session) verify(now look, p *plan) error {
+	found, err := s.section(now, p.intent.Port)
+	if err != nil {
+		return err
+	}
+	running := found.intent(s.driver, s.device, p.intent.Port)
+	if diff := difference(found.owned, p.want); len(diff) > 0 {
+		return &MismatchError{Intended: p.intent, Running: running, Diff: diff}
+	}
+	p.change.Running = running
+	return nil
+}
+
+// undo leads ports back to what they were before their plans.
+func (s *Session) undo(ctx context.Context, plans []*plan) error {
+	now, err := s.look(ctx)
+	if err != nil {
+		return fmt.Errorf("the ports could not be put back as they were: %w", err)
+	}
+	var commands []command
+	for _, p := range plans {
+		found, err := s.section(now, p.intent.Port)
+		if err != nil {
+			return err
+		}
+		if len(difference(found.owned, p.have)) > 0 {
+			commands = append(commands, s.commands(p, found.owned, p.have)...)
+		}
+	}
+	err = errors.Join(s.cli.configure(ctx, commands, s.driver.refused), s.cli.leave(ctx))
+	if err != nil {
+		return fmt.Errorf("the ports could not be put back as they were: %w", err)
+	}
+	return nil
+}
