@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // eos is the driver for Arista EOS: changes are made in a configuration session, committed
@@ -137,16 +138,18 @@ func (d eos) edit(port string, have, want []statement) []string {
 }
 
 func (d eos) transact(ctx context.Context, cli *terminal, t transaction) error {
-	session := eosSession + strings.ToLower(rand.Text()[:8])
-	err := cli.insist(ctx, "configure session "+session, d.refused)
-	var refused *RefusedError
-	if errors.As(err, &refused) && strings.Contains(refused.Answer, "ocked") {
-		return fmt.Errorf("%w: %s", ErrLocked, refused.Answer)
+	session := "configure session " + eosSession + strings.ToLower(rand.Text()[:8])
+	err := d.enter(ctx, cli, session)
+	if err == nil {
+		err = errors.Join(cli.configure(ctx, t.commands, d.refused), cli.leave(ctx))
 	}
-	if err != nil {
-		return err
+	// A commit overwrites what others have changed since the session was made.
+	if err == nil {
+		err = t.unchanged(ctx)
 	}
-	err = cli.configure(ctx, t.commands, d.refused)
+	if err == nil {
+		err = d.enter(ctx, cli, session)
+	}
 	if err == nil {
 		err = cli.insist(ctx, "commit timer "+eosConfirm, d.refused)
 	}
@@ -154,31 +157,57 @@ func (d eos) transact(ctx context.Context, cli *terminal, t transaction) error {
 		err = t.verify(ctx)
 	}
 	if err == nil {
-		return cli.insist(ctx, "configure session "+session+" commit", d.refused)
+		return cli.insist(ctx, session+" commit", d.refused)
 	}
-	if !undoable(err) {
+	if errors.Is(err, ErrUnreachable) {
 		return err
 	}
-	// In the session before its commit, or outside of it after.
-	return errors.Join(err, cli.leave(ctx), cli.insist(ctx, "configure session "+session+" abort", d.refused))
+	// Before its commit the session is left, after it taken back.
+	return errors.Join(err, cli.leave(ctx), cli.insist(ctx, session+" abort", d.refused))
 }
 
-// settle aborts sessions of this driver's that were neither committed for good nor aborted.
-func (d eos) settle(ctx context.Context, cli *terminal) error {
-	answer, err := cli.show(ctx, "show configuration sessions")
-	if err != nil {
-		return err
+func (d eos) enter(ctx context.Context, cli *terminal, session string) error {
+	err := cli.insist(ctx, session, d.refused)
+	var refused *RefusedError
+	if errors.As(err, &refused) && strings.Contains(refused.Answer, "ocked") {
+		return fmt.Errorf("%w: %s", ErrLocked, refused.Answer)
 	}
-	for line := range strings.Lines(answer) {
-		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "*")) // NAME STATE …
-		if len(fields) < 2 || !strings.HasPrefix(fields[0], eosSession) || !strings.HasPrefix(fields[1], "pending") {
-			continue
-		}
-		if err := cli.insist(ctx, "configure session "+fields[0]+" abort", d.refused); err != nil {
+	return err
+}
+
+// eosPoll is how often it is looked whether a timer has ended.
+const eosPoll = 200 * time.Millisecond
+
+// settle aborts sessions of this driver's that nobody is in. Where a commit waits for its
+// confirmation, it waits for the end of the timer: another program may be verifying.
+func (d eos) settle(ctx context.Context, cli *terminal) error {
+	for {
+		answer, err := cli.show(ctx, "show configuration sessions")
+		if err != nil {
 			return err
 		}
+		waiting := ""
+		for line := range strings.Lines(answer) {
+			fields := strings.Fields(line) // NAME STATE [USER TERMINAL]
+			switch {
+			case len(fields) < 2 || !strings.HasPrefix(fields[0], eosSession):
+			case fields[1] == "pendingCommitTimer":
+				waiting = fields[0]
+			case fields[1] == "pending" && len(fields) == 2:
+				if _, err := cli.say(ctx, "configure session "+fields[0]+" abort"); err != nil {
+					return err
+				}
+			}
+		}
+		if waiting == "" {
+			return nil
+		}
+		select {
+		case <-time.After(eosPoll):
+		case <-ctx.Done():
+			return fmt.Errorf("%w: session %s waits to be confirmed", ErrLocked, waiting)
+		}
 	}
-	return nil
 }
 
 func (d eos) save(ctx context.Context, cli *terminal) error {

@@ -170,7 +170,7 @@ func foreignConfiguration(t *testing.T, rig *rig) {
 	if !slices.Equal(change.Foreign, []string{"interface " + port + " / bandwidth 12345"}) {
 		t.Errorf("foreign lines %q", change.Foreign)
 	}
-	if !slices.Contains(change.Diff, "- interface " + port + " / ip address 198.51.100.66/24") {
+	if !slices.Contains(change.Diff, "- interface "+port+" / ip address 198.51.100.66/24") {
 		t.Errorf("an address by hand stayed: diff %q", change.Diff)
 	}
 	rig.apply(t, switches.Intent{Port: port, Profile: switches.Quarantine})

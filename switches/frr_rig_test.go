@@ -180,3 +180,11 @@ func prefixes(texts ...string) []netip.Prefix {
 	}
 	return list
 }
+
+func addresses(texts ...string) []netip.Addr {
+	var list []netip.Addr
+	for _, text := range texts {
+		list = append(list, netip.MustParseAddr(text))
+	}
+	return list
+}

@@ -11,6 +11,9 @@ import (
 // transaction is a change of some ports that are configured together.
 type transaction struct {
 	commands []command
+	// unchanged returns ErrLocked where someone else has changed the configuration since the
+	// change was thought out. It is for platforms whose commits overwrite such changes.
+	unchanged func(context.Context) error
 	// verify reads the switch and compares: *MismatchError.
 	verify func(context.Context) error
 	// undo leads the ports back to what they were, line by line, for platforms that have no
@@ -179,6 +182,13 @@ func (s *Session) transaction(l look, plans []*plan) transaction {
 		// What another member of the same group still needs stays.
 		kept := without(s.neededByOthers(l, plans, p), p.want)
 		t.commands = append(t.commands, s.commands(p, without(p.have, kept), p.want)...)
+	}
+	t.unchanged = func(ctx context.Context) error {
+		now, err := s.look(ctx)
+		if err == nil && len(difference(l.running, now.running)) > 0 {
+			err = fmt.Errorf("%w: it changed while a change was prepared", ErrLocked)
+		}
+		return err
 	}
 	t.verify = func(ctx context.Context) error {
 		now, err := s.look(ctx)

@@ -33,10 +33,11 @@ var script string
 
 const daemons = `zebra=yes
 staticd=yes
-bgpd=no
+bgpd=yes
 vtysh_enable=yes
 zebra_options="-A 127.0.0.1"
 staticd_options="-A 127.0.0.1"
+bgpd_options="-A 127.0.0.1"
 `
 
 // startup is what a new switch starts with: a router. zebra writes the kernel's forwarding
