@@ -34,7 +34,9 @@ type words struct {
 	foreign func(port string) []string // on a port and beside it; none of Ferrodur's concern
 	shown   []string                   // of those, in the running configuration
 	shut    func(port string) []string
-	lacks   []string // features that the platform does not have: names of intents
+	refusal func(line string) string // a complaint about a line; nil: in the style of IOS
+	commits bool                     // changes take effect together, by a commit
+	lacks   []string                 // features that the platform does not have: names of intents
 }
 
 func industryWords() words {
