@@ -64,7 +64,7 @@ func (eos) refused(answer string) bool {
 // ports: the columns are set apart by blanks, and the name may be any text; the state is
 // the first of the words that are states.
 func (eos) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
-	answer, err := cli.show(ctx, "show interfaces description")
+	answer, err := cli.say(ctx, "show interfaces description")
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func eosLong(name string) string {
 }
 
 func (d eos) running(ctx context.Context, cli *terminal) ([]statement, error) {
-	text, err := cli.show(ctx, "show running-config")
+	text, err := cli.say(ctx, "show running-config")
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +182,7 @@ const eosPoll = 200 * time.Millisecond
 // confirmation, it waits for the end of the timer: another program may be verifying.
 func (d eos) settle(ctx context.Context, cli *terminal) error {
 	for {
-		answer, err := cli.show(ctx, "show configuration sessions")
+		answer, err := cli.say(ctx, "show configuration sessions")
 		if err != nil {
 			return err
 		}
@@ -212,7 +212,7 @@ func (d eos) settle(ctx context.Context, cli *terminal) error {
 
 func (d eos) save(ctx context.Context, cli *terminal) error {
 	const command = "write memory"
-	answer, err := cli.show(ctx, command)
+	answer, err := cli.say(ctx, command)
 	if err == nil && (d.refused(answer) || !strings.Contains(answer, "successfully")) {
 		err = &RefusedError{Line: command, Answer: fmt.Sprintf("%q", answer)}
 	}

@@ -49,7 +49,7 @@ func (frr) refused(answer string) bool {
 // ports leaves out what vtysh calls "pseudo interface": it lets one configure interfaces
 // that do not exist.
 func (frr) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
-	answer, err := cli.show(ctx, "show interface")
+	answer, err := cli.say(ctx, "show interface")
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (frr) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
 }
 
 func (frr) running(ctx context.Context, cli *terminal) ([]statement, error) {
-	text, err := cli.show(ctx, "show running-config")
+	text, err := cli.say(ctx, "show running-config")
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +220,7 @@ func (frr) settle(context.Context, *terminal) error { return nil }
 // save writes frr.conf, which takes watchfrr where vtysh's user may not write it.
 func (frr) save(ctx context.Context, cli *terminal) error {
 	const command = "write memory"
-	answer, err := cli.show(ctx, command)
+	answer, err := cli.say(ctx, command)
 	if err != nil {
 		return err
 	}

@@ -44,18 +44,6 @@ func openTerminal(ctx context.Context, wire *wire, definition []byte, command ti
 	return t, t.exchange(ctx, cli.Open)
 }
 
-// show sends an operational command and returns the answer.
-func (t *terminal) show(ctx context.Context, command string) (answer string, err error) {
-	err = t.exchange(ctx, func() error {
-		if err := t.cli.AcquirePriv(operational); err != nil {
-			return err
-		}
-		answer, err = t.send(command)
-		return err
-	})
-	return answer, err
-}
-
 // configure enters configuration mode and sends the lines. The first one that refused
 // recognises in its answer ends it, with a *RefusedError. The mode stays.
 func (t *terminal) configure(ctx context.Context, commands []command, refused func(answer string) bool) error {
@@ -80,7 +68,7 @@ func (t *terminal) configure(ctx context.Context, commands []command, refused fu
 	})
 }
 
-// say sends a line in the mode that the terminal is in.
+// say sends a line in the mode that the terminal is in, and returns the answer.
 func (t *terminal) say(ctx context.Context, line string) (answer string, err error) {
 	err = t.exchange(ctx, func() error {
 		answer, err = t.send(line)
