@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -138,17 +139,14 @@ func (d eos) edit(port string, have, want []statement) []string {
 }
 
 func (d eos) transact(ctx context.Context, cli *terminal, t transaction) error {
-	session := "configure session " + eosSession + strings.ToLower(rand.Text()[:8])
-	err := d.enter(ctx, cli, session)
-	if err == nil {
-		err = errors.Join(cli.configure(ctx, t.commands, d.refused), cli.leave(ctx))
+	session, err := d.enter(ctx, cli)
+	if err != nil {
+		return err
 	}
-	// A commit overwrites what others have changed since the session was made.
+	err = cli.configure(ctx, t.commands, d.refused)
 	if err == nil {
+		// The commit overwrites what others have changed since the session was made.
 		err = t.unchanged(ctx)
-	}
-	if err == nil {
-		err = d.enter(ctx, cli, session)
 	}
 	if err == nil {
 		err = cli.insist(ctx, "commit timer "+eosConfirm, d.refused)
@@ -166,46 +164,102 @@ func (d eos) transact(ctx context.Context, cli *terminal, t transaction) error {
 	return errors.Join(err, cli.leave(ctx), cli.insist(ctx, session+" abort", d.refused))
 }
 
-func (d eos) enter(ctx context.Context, cli *terminal, session string) error {
-	err := cli.insist(ctx, session, d.refused)
-	var refused *RefusedError
-	if errors.As(err, &refused) && strings.Contains(refused.Answer, "ocked") {
-		return fmt.Errorf("%w: %s", ErrLocked, refused.Answer)
+// enter makes a session, and is alone in having one: two that commit at the same time
+// would overwrite each other. Who sees another's session after making his own goes back.
+func (d eos) enter(ctx context.Context, cli *terminal) (session string, err error) {
+	for {
+		name := eosSession + strings.ToLower(rand.Text()[:8])
+		session := "configure session " + name
+		err := cli.insist(ctx, session, d.refused)
+		var refused *RefusedError
+		if errors.As(err, &refused) && strings.Contains(refused.Answer, "locked") {
+			return "", fmt.Errorf("%w: %s", ErrLocked, refused.Answer)
+		}
+		if err != nil {
+			return "", err
+		}
+		open, err := d.sessions(ctx, cli)
+		if err != nil {
+			return "", err
+		}
+		alone := true
+		for other, state := range open {
+			alone = alone && (other == name || state == eosOrphan)
+		}
+		if alone {
+			return session, nil
+		}
+		if err := cli.insist(ctx, "abort", d.refused); err != nil {
+			return "", err
+		}
+		if err := d.pause(ctx); err != nil {
+			return "", err
+		}
 	}
-	return err
 }
 
-// eosPoll is how often it is looked whether a timer has ended.
-const eosPoll = 200 * time.Millisecond
+// The states of a session that has not ended.
+const (
+	eosAttended = "attended" // someone is in it
+	eosOrphan   = "orphan"   // nobody is, and it was not committed
+	eosTimed    = "timed"    // it was committed, and not confirmed
+)
 
-// settle aborts sessions of this driver's that nobody is in. Where a commit waits for its
-// confirmation, it waits for the end of the timer: another program may be verifying.
+// sessions are those of this driver's that have not ended.
+func (d eos) sessions(ctx context.Context, cli *terminal) (map[string]string, error) {
+	answer, err := cli.say(ctx, "show configuration sessions")
+	if err != nil {
+		return nil, err
+	}
+	open := map[string]string{}
+	for line := range strings.Lines(answer) {
+		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "*")) // NAME STATE [USER TERMINAL]; the asker's own has the star
+		switch {
+		case len(fields) < 2 || !strings.HasPrefix(fields[0], eosSession):
+		case fields[1] == "pendingCommitTimer":
+			open[fields[0]] = eosTimed
+		case fields[1] == "pending" && len(fields) == 2:
+			open[fields[0]] = eosOrphan
+		case fields[1] == "pending":
+			open[fields[0]] = eosAttended
+		}
+	}
+	return open, nil
+}
+
+// pause waits for another program that uses the switch.
+func (eos) pause(ctx context.Context) error {
+	const least = 100 * time.Millisecond
+	select {
+	case <-time.After(least + time.Duration(mathrand.Int64N(int64(2*least)))):
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrLocked, ctx.Err())
+	}
+}
+
+// settle aborts orphans. It waits for the end of a timer: another program may be verifying
+// what it has committed.
 func (d eos) settle(ctx context.Context, cli *terminal) error {
 	for {
-		answer, err := cli.say(ctx, "show configuration sessions")
+		open, err := d.sessions(ctx, cli)
 		if err != nil {
 			return err
 		}
-		waiting := ""
-		for line := range strings.Lines(answer) {
-			fields := strings.Fields(line) // NAME STATE [USER TERMINAL]
-			switch {
-			case len(fields) < 2 || !strings.HasPrefix(fields[0], eosSession):
-			case fields[1] == "pendingCommitTimer":
-				waiting = fields[0]
-			case fields[1] == "pending" && len(fields) == 2:
-				if _, err := cli.say(ctx, "configure session "+fields[0]+" abort"); err != nil {
+		timed := false
+		for name, state := range open {
+			timed = timed || state == eosTimed
+			if state == eosOrphan { // which may have ended meanwhile
+				if _, err := cli.say(ctx, "configure session "+name+" abort"); err != nil {
 					return err
 				}
 			}
 		}
-		if waiting == "" {
+		if !timed {
 			return nil
 		}
-		select {
-		case <-time.After(eosPoll):
-		case <-ctx.Done():
-			return fmt.Errorf("%w: session %s waits to be confirmed", ErrLocked, waiting)
+		if err := d.pause(ctx); err != nil {
+			return err
 		}
 	}
 }

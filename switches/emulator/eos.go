@@ -106,18 +106,15 @@ func (d *eosDialogue) answer(line string) (string, bool) {
 	e := d.eos
 	words := strings.Fields(line)
 	switch {
-	case line == "" || line == "terminal width 32767" || line == "enable":
+	case line == "":
+	case line == "terminal width 32767" || line == "enable":
 	case line == "terminal length 0":
 		d.shell.paged = false
 		return "Pagination disabled.", false
 	case line == "exit" || line == "logout":
 		return "", true
-	case line == "show running-config":
-		return e.running(), false
-	case line == "show interfaces description":
-		return e.descriptions(), false
-	case line == "show configuration sessions":
-		return e.list(), false
+	case words[0] == "show":
+		return d.show(line), false
 	case line == "write memory" || line == "copy running-config startup-config":
 		return "Copy completed successfully.", false
 	case line == "configure terminal" || line == "configure":
@@ -133,6 +130,19 @@ func (d *eosDialogue) answer(line string) (string, bool) {
 		return invalidInput, false
 	}
 	return "", false
+}
+
+// show works in all modes.
+func (d *eosDialogue) show(line string) string {
+	switch line {
+	case "show running-config":
+		return d.eos.running()
+	case "show interfaces description":
+		return d.eos.descriptions()
+	case "show configuration sessions":
+		return d.eos.list(d.session)
+	}
+	return invalidInput
 }
 
 func locked(by string) string {
@@ -188,6 +198,8 @@ func (d *eosDialogue) configure(line string) string {
 	switch {
 	case line == "":
 		return ""
+	case words[0] == "show":
+		return d.show(line)
 	case line == "end", line == "exit" && len(d.place.path) == 0:
 		d.leave()
 		return ""
@@ -254,16 +266,20 @@ func (d *eosDialogue) finish(name, how string) string {
 	return ""
 }
 
-func (e *eos) list() string {
+// list shows the sessions; the asker's own has a star.
+func (e *eos) list(own *eosSession) string {
 	var text strings.Builder
 	text.WriteString("Maximum number of completed sessions: 1\nMaximum number of pending sessions: 5\n\n")
 	text.WriteString("  Name             State                User    Terminal\n  ---------------- -------------------- ------- --------\n")
 	for _, s := range e.sessions {
-		user := ""
+		user, star := "", " "
+		if s == own {
+			star = "*"
+		}
 		if s.inside != nil {
 			user = e.device.config.User + "  vty7"
 		}
-		fmt.Fprintf(&text, "  %-16s %-20s %s\n", s.name, s.state, user)
+		fmt.Fprintf(&text, "%s %-16s %-20s %s\n", star, s.name, s.state, user)
 	}
 	return text.String()
 }
