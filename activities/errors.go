@@ -20,19 +20,24 @@ import (
 // busy device, a database that restarts. The rooms' texts name the thing and the next
 // step, and hold no secrets, so they go to the operator as they are.
 func fail(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case refused(err):
-		return temporal.NewNonRetryableApplicationError(err.Error(), api.ErrorRefused, nil)
-	case needsOperator(err):
-		return temporal.NewNonRetryableApplicationError(err.Error(), api.ErrorOperator, nil)
-	case abandoned(err):
-		return temporal.NewNonRetryableApplicationError(err.Error(), api.ErrorStalled, nil)
-	case errors.Is(err, context.Canceled):
+	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return temporal.NewApplicationError(err.Error(), "")
+	kind := errorType(err)
+	return temporal.NewApplicationErrorWithOptions(err.Error(), kind, temporal.ApplicationErrorOptions{NonRetryable: kind != ""})
+}
+
+// errorType is the type of application error that a room's error is; empty: worth a retry.
+func errorType(err error) string {
+	switch {
+	case refused(err):
+		return api.ErrorRefused
+	case needsOperator(err):
+		return api.ErrorOperator
+	case abandoned(err):
+		return api.ErrorStalled
+	}
+	return ""
 }
 
 // refused says whether an order cannot be met, now or ever, as it stands.

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -21,47 +22,192 @@ type Switch struct {
 // Register makes the activities known to a worker.
 func (s *Switch) Register(r worker.ActivityRegistry) {
 	register(r, api.ConfigurePort, s.ConfigurePort)
+	register(r, api.ConfigurePorts, s.ConfigurePorts)
+	register(r, api.AuditSwitch, s.AuditSwitch)
 }
 
 // ConfigurePort makes the port that a server is cabled to what its profile says, and
 // reads it back.
 func (s *Switch) ConfigurePort(ctx context.Context, in api.ConfigurePortInput) (api.PortChange, error) {
 	return beating(ctx, func(ctx context.Context) (api.PortChange, error) {
-		change, err := s.configure(ctx, in)
-		return api.PortChange{Changed: change.Changed, Lines: change.Diff}, fail(err)
+		server, err := s.Inventory.Server(ctx, in.Server)
+		if err != nil {
+			return api.PortChange{}, fail(err)
+		}
+		results, err := s.configure(ctx, api.ConfigurePortsInput{Switch: server.Switch, Ports: []api.ConfigurePortInput{in}})
+		if err != nil {
+			return api.PortChange{}, fail(err)
+		}
+		return results[0].change(), fail(results[0].err)
 	})
 }
 
-func (s *Switch) configure(ctx context.Context, in api.ConfigurePortInput) (switches.Change, error) {
-	server, err := s.Inventory.Server(ctx, in.Server)
-	if err != nil {
-		return switches.Change{}, err
+// ConfigurePorts makes ports of one switch what their profiles say, together, and reads
+// them back. A port that cannot be had does not keep the others from being configured.
+func (s *Switch) ConfigurePorts(ctx context.Context, in api.ConfigurePortsInput) ([]api.PortResult, error) {
+	return beating(ctx, func(ctx context.Context) ([]api.PortResult, error) {
+		outcomes, err := s.configure(ctx, in)
+		if err != nil {
+			return nil, fail(err)
+		}
+		results := make([]api.PortResult, len(outcomes))
+		for i, o := range outcomes {
+			results[i] = api.PortResult{Port: o.port, PortChange: o.change(), Foreign: o.Change.Foreign}
+			if o.err != nil {
+				results[i].Error, results[i].ErrorType = o.err.Error(), errorType(o.err)
+			}
+		}
+		return results, nil
+	})
+}
+
+// outcome is what became of one port.
+type outcome struct {
+	port string
+	switches.Change
+	err error
+}
+
+func (o outcome) change() api.PortChange {
+	return api.PortChange{Changed: o.Changed, Lines: o.Diff}
+}
+
+// configure carries out changes of ports. An error is everybody's.
+func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]outcome, error) {
+	outcomes := make([]outcome, len(in.Ports))
+	var (
+		intents []switches.Intent
+		places  []int
+	)
+	for i, port := range in.Ports {
+		server, err := s.Inventory.Server(ctx, port.Server)
+		if err != nil && !is[inventory.NotFoundError](err) {
+			return nil, err
+		}
+		if err == nil && server.Switch != in.Switch {
+			err = fmt.Errorf("server %s is cabled to switch %s by now: order the change again: %w", server.Name, server.Switch, switches.ErrUnknownPort)
+		}
+		outcomes[i] = outcome{port: server.Port, err: err}
+		if err == nil {
+			intents, places = append(intents, intentOf(server.Port, port)), append(places, i)
+		}
 	}
-	device, err := s.device(ctx, server.Switch)
-	if err != nil {
-		return switches.Change{}, err
+	if len(intents) == 0 {
+		return outcomes, nil
 	}
-	session, err := s.Sessions.Open(ctx, device)
+	session, err := s.open(ctx, in.Switch)
 	if err != nil {
-		return switches.Change{}, err
+		return nil, err
 	}
 	defer session.Close()
+	carryOut := session.Apply
+	if in.DryRun {
+		carryOut = session.Diff
+	}
+	results, err := carryOut(ctx, intents...)
+	if err != nil {
+		return nil, err
+	}
+	var asked []inventory.AskedPort
+	for n, result := range results {
+		i := places[n]
+		outcomes[i].Change, outcomes[i].err = result.Change, result.Err
+		if result.Err == nil && !in.DryRun {
+			text, err := json.Marshal(in.Ports[i])
+			if err != nil {
+				return nil, err
+			}
+			asked = append(asked, inventory.AskedPort{Switch: in.Switch, Port: intents[n].Port, Server: in.Ports[i].Server, Asked: text})
+		}
+	}
+	return outcomes, s.Inventory.KeepAsked(ctx, asked)
+}
+
+// intentOf says in the words of switches what a port is to be.
+func intentOf(port string, in api.ConfigurePortInput) switches.Intent {
 	intent := switches.Intent{
-		Port: server.Port, Profile: switches.Profile(in.Profile),
+		Port: port, Profile: switches.Profile(in.Profile),
 		Description: strings.TrimSpace(in.Server + " " + in.Instance),
+		Behind:      in.Blocks,
 	}
 	for _, link := range in.Links.List() {
 		intent.Addresses = append(intent.Addresses, link.Switch)
 	}
-	intent.Behind = in.Blocks
 	// Firmware that boots over IPv6 waits for advertisements. A tenant gets none: both ends
 	// of a /127 are configured by hand (RFC 6164 §5).
 	intent.Advertise = intent.Profile == switches.Provisioning && in.Links.IPv6.Server.IsValid()
-	results, err := session.Apply(ctx, intent)
+	return intent
+}
+
+// AuditSwitch compares all ports of a switch with what was asked for, in one session, and
+// keeps what differs.
+func (s *Switch) AuditSwitch(ctx context.Context, in api.AuditSwitchInput) (api.AuditReport, error) {
+	return beating(ctx, func(ctx context.Context) (api.AuditReport, error) {
+		report, err := s.audit(ctx, in.Switch)
+		return report, fail(err)
+	})
+}
+
+func (s *Switch) audit(ctx context.Context, name string) (api.AuditReport, error) {
+	report := api.AuditReport{Switch: name}
+	declared, err := s.Inventory.Switch(ctx, name)
 	if err != nil {
-		return switches.Change{}, err
+		return report, err
 	}
-	return results[0].Change, results[0].Err
+	asked, err := s.Inventory.AskedPorts(ctx, name)
+	if err != nil {
+		return report, err
+	}
+	session, err := s.open(ctx, name)
+	if err != nil {
+		return report, err
+	}
+	defer session.Close()
+	var intents []switches.Intent
+	requests := map[string]api.ConfigurePortInput{}
+	for _, port := range asked {
+		var request api.ConfigurePortInput
+		if err := json.Unmarshal(port.Asked, &request); err != nil {
+			return report, fmt.Errorf("what was asked for port %s of switch %s: %w", port.Port, name, err)
+		}
+		requests[port.Port] = request
+		intents = append(intents, intentOf(port.Port, request))
+	}
+	results, err := session.Diff(ctx, intents...)
+	if err != nil {
+		return report, err
+	}
+	report.Ports = len(results)
+	for i, result := range results {
+		request := requests[intents[i].Port]
+		drift := api.Drift{Port: intents[i].Port, Server: request.Server, Lines: result.Change.Diff}
+		switch {
+		case result.Err != nil:
+			drift.Problem = result.Err.Error()
+		case !result.Change.Changed:
+			continue
+		case declared.Heal:
+			drift.Heal = &request
+		}
+		report.Drift = append(report.Drift, drift)
+	}
+	return report, s.Inventory.KeepDrift(ctx, name, driftOf(report))
+}
+
+func driftOf(report api.AuditReport) []inventory.Drift {
+	var found []inventory.Drift
+	for _, d := range report.Drift {
+		found = append(found, inventory.Drift{Switch: report.Switch, Port: d.Port, Server: d.Server, Lines: d.Lines, Problem: d.Problem})
+	}
+	return found
+}
+
+func (s *Switch) open(ctx context.Context, name string) (*switches.Session, error) {
+	device, err := s.device(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return s.Sessions.Open(ctx, device)
 }
 
 // device resolves the references to the switch's credentials; they go no further.
@@ -71,8 +217,8 @@ func (s *Switch) device(ctx context.Context, name string) (switches.Device, erro
 		return switches.Device{}, err
 	}
 	device := switches.Device{
-		Name: name, Platform: declared.Platform, Address: declared.Address,
-		User: declared.User, HostKey: declared.HostKey, Ports: declared.Ports, Prefixes: declared.Prefixes,
+		Name: name, Platform: declared.Platform, Address: declared.Address, ASN: declared.ASN,
+		User: declared.User, HostKey: declared.HostKey, Ports: declared.Ports, Prefixes: declared.Prefixes, VLANs: declared.VLANs,
 	}
 	if declared.Password != "" {
 		if device.Password, err = declared.Password.Resolve(); err != nil {

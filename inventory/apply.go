@@ -115,16 +115,17 @@ func (a application) switches(ctx context.Context, d Declaration) error {
 		if err := checkSecrets("switch "+s.Name, s.Password, s.PrivateKey); err != nil {
 			return err
 		}
-		s.Ports, s.Prefixes = append([]string{}, s.Ports...), append([]netip.Prefix{}, s.Prefixes...)
+		s.Ports, s.Prefixes, s.VLANs = append([]string{}, s.Ports...), append([]netip.Prefix{}, s.Prefixes...), append([]int{}, s.VLANs...)
 		slices.Sort(s.Ports)
 	}
 	err := upsert(ctx, a, KindSwitch, switchColumns, scanSwitch, declared,
 		func(s Switch) string { return s.Name },
-		`INSERT INTO inventory.switches (name, site, platform, address, login, password, private_key, host_key, dhcp_relay, prefixes)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (name) DO UPDATE
-		SET site = $2, platform = $3, address = $4, login = $5, password = $6, private_key = $7, host_key = $8, dhcp_relay = $9, prefixes = $10`,
+		`INSERT INTO inventory.switches (name, site, platform, address, login, password, private_key, host_key, dhcp_relay, prefixes, vlans, asn, heal)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (name) DO UPDATE
+		SET site = $2, platform = $3, address = $4, login = $5, password = $6, private_key = $7, host_key = $8, dhcp_relay = $9, prefixes = $10,
+			vlans = $11, asn = $12, heal = $13`,
 		func(s Switch) []any {
-			return []any{s.Name, s.Site, s.Platform, s.Address, s.User, s.Password, s.PrivateKey, s.HostKey, s.relayText(), s.Prefixes}
+			return []any{s.Name, s.Site, s.Platform, s.Address, s.User, s.Password, s.PrivateKey, s.HostKey, s.relayText(), s.Prefixes, s.VLANs, s.ASN, s.Heal}
 		})
 	if err != nil {
 		return err

@@ -21,11 +21,16 @@ type Switch struct {
 	// DHCPRelay is the address its relay puts into giaddr; invalid where not declared.
 	DHCPRelay netip.Addr
 	Ports     []string // sorted by name
-	// Prefixes are those that its ports may have addresses of; empty: any.
+	// Prefixes are those that its ports may have addresses of, and VLANs those that they may
+	// be in; empty: any.
 	Prefixes []netip.Prefix
+	VLANs    []int
+	ASN      uint32 // of its BGP; 0: none
+	// Heal undoes drift of its ports, and does not only show it.
+	Heal bool
 }
 
-const switchColumns = `SELECT name, site, platform, address, login, password, private_key, host_key, dhcp_relay, prefixes,
+const switchColumns = `SELECT name, site, platform, address, login, password, private_key, host_key, dhcp_relay, prefixes, vlans, asn, heal,
 	ARRAY(SELECT p.name FROM inventory.ports p WHERE p.switch = switches.name ORDER BY p.name COLLATE "C")
 	FROM inventory.switches`
 
@@ -34,7 +39,7 @@ func scanSwitch(row pgx.CollectableRow) (Switch, error) {
 		s     Switch
 		relay string
 	)
-	err := row.Scan(&s.Name, &s.Site, &s.Platform, &s.Address, &s.User, &s.Password, &s.PrivateKey, &s.HostKey, &relay, &s.Prefixes, &s.Ports)
+	err := row.Scan(&s.Name, &s.Site, &s.Platform, &s.Address, &s.User, &s.Password, &s.PrivateKey, &s.HostKey, &relay, &s.Prefixes, &s.VLANs, &s.ASN, &s.Heal, &s.Ports)
 	if err == nil && relay != "" {
 		s.DHCPRelay, err = netip.ParseAddr(relay)
 	}

@@ -38,10 +38,11 @@ type role struct {
 
 // rooms are what the roles' activities stand on.
 type rooms struct {
-	log     *slog.Logger
-	pool    *pgxpool.Pool
-	options options
-	meter   metric.Meter
+	log      *slog.Logger
+	pool     *pgxpool.Pool
+	temporal client.Client
+	options  options
+	meter    metric.Meter
 }
 
 type bootOptions struct {
@@ -58,6 +59,7 @@ func roles() []role {
 			wire: func(w worker.Worker, r rooms) (func(context.Context) error, error) {
 				workflows.Register(w)
 				(&activities.Inventory{Inventory: inventory.New(r.pool)}).Register(w)
+				(&activities.Requests{Temporal: r.temporal}).Register(w)
 				return nil, nil
 			},
 		},
@@ -150,7 +152,7 @@ func serve(ctx context.Context, logger *slog.Logger, options options, serving ..
 			// Progress is worth showing as it is made.
 			MaxHeartbeatThrottleInterval: time.Second,
 		})
-		service, err := role.wire(w, rooms{log: logger, pool: pool, options: options, meter: metrics.meter})
+		service, err := role.wire(w, rooms{log: logger, pool: pool, temporal: temporal.Temporal(), options: options, meter: metrics.meter})
 		if err != nil {
 			return err
 		}

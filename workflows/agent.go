@@ -25,14 +25,6 @@ func (j *journey) provisioningLinks(ctx workflow.Context) (api.Links, error) {
 	return given.Links, err
 }
 
-// configurePort makes the server's port what it should be.
-func (j *journey) configurePort(ctx workflow.Context, port api.ConfigurePortInput) error {
-	server := j.state.Server
-	port.Server = server.Name
-	_, err := call(j.switchWork(ctx, fmt.Sprintf("%s %s: %s", server.Switch, server.Port, port.Profile)), api.ConfigurePort, port)
-	return err
-}
-
 // openPort lets the server reach the boot service, and nothing else.
 func (j *journey) openPort(ctx workflow.Context) error {
 	links, err := j.provisioningLinks(ctx)

@@ -83,7 +83,7 @@ func TestInstanceFromOrderToReturn(t *testing.T) {
 func TestInstanceSurvivesEveryFailure(t *testing.T) {
 	passing := errors.New("the network is away")
 	for _, activity := range []string{
-		"ReserveServer", "AllocateAddresses", "NameAddresses", "ConfigurePort", "SetInstanceState", "SetBootTarget", "PowerCycle", "AwaitAgent",
+		"ReserveServer", "AllocateAddresses", "NameAddresses", "RequestPort", configurePort, "SetInstanceState", "SetBootTarget", "PowerCycle", "AwaitAgent",
 		"Install", "SetBootDevice", "ReleaseAgent", "Verify", "ClearBootTarget", "PowerOff", "Wipe", "StoreWipe", "RemoveNames", "ReleaseAddresses", "FreeServer",
 	} {
 		for _, before := range []bool{true, false} {
@@ -100,7 +100,7 @@ func TestInstanceSurvivesEveryFailure(t *testing.T) {
 		}
 	}
 	for _, activity := range []string{
-		"ReserveServer", "AllocateAddresses", "NameAddresses", "ConfigurePort", "SetInstanceState", "SetBootTarget", "PowerCycle", "AwaitAgent",
+		"ReserveServer", "AllocateAddresses", "NameAddresses", "RequestPort", configurePort, "SetInstanceState", "SetBootTarget", "PowerCycle", "AwaitAgent",
 		"Install", "SetBootDevice", "ReleaseAgent", "Verify",
 	} {
 		for _, before := range []bool{true, false} {
@@ -177,7 +177,7 @@ func TestInstanceParksUntilAbort(t *testing.T) {
 
 func TestInstanceAbortInterruptsTheStage(t *testing.T) {
 	w := newWorld(t)
-	w.faults["ConfigurePort"] = &fault{times: 12, before: true, err: errors.New("switch sw1 is away")}
+	w.awayFrom(0, 2*time.Minute)
 	w.update(t, api.UpdateAbort, time.Minute, nil)
 	err := w.provision(order)
 	if err == nil || !strings.Contains(err.Error(), "aborted") {
@@ -193,9 +193,7 @@ func TestInstanceAbortInterruptsTheStage(t *testing.T) {
 // parked; an abort is refused, a retry goes on.
 func TestInstanceNeverLeavesThePortOpen(t *testing.T) {
 	w := newWorld(t)
-	w.env.RegisterDelayedCallback(func() {
-		w.faults["ConfigurePort"] = &fault{times: -1, before: true, err: errors.New("switch sw1 is away")}
-	}, returnAfter-time.Hour)
+	w.awayFrom(returnAfter-time.Hour, time.Hour+31*24*time.Hour)
 	w.update(t, api.UpdateReturn, returnAfter, nil)
 	w.update(t, api.UpdateAbort, returnAfter+30*24*time.Hour, func(err error) {
 		if !strings.Contains(err.Error(), "must not be left undone") {
@@ -206,8 +204,7 @@ func TestInstanceNeverLeavesThePortOpen(t *testing.T) {
 		if state := w.state(t); state.Status != api.StatusParked || !w.links["instance/o-1"] {
 			t.Errorf("state %s, links %v: parked and holding was expected", state.Status, w.links)
 		}
-		w.faults["ConfigurePort"] = nil
-	}, returnAfter+31*24*time.Hour)
+	}, returnAfter+30*24*time.Hour)
 	w.update(t, api.UpdateRetry, returnAfter+32*24*time.Hour, nil)
 	if err := w.provision(order); err != nil {
 		t.Fatal(err)
@@ -234,7 +231,7 @@ func TestInstanceGivesUpAWipe(t *testing.T) {
 
 func TestInstanceRefusesWhatDoesNotFit(t *testing.T) {
 	w := newWorld(t)
-	w.faults["ConfigurePort"] = &fault{times: 9, before: true, err: errors.New("switch sw1 is away")}
+	w.awayFrom(0, 90*time.Second)
 	refusals := 0
 	refused := func(error) { refusals++ }
 	w.update(t, api.UpdateReturn, time.Minute, refused) // not yet active
@@ -253,7 +250,7 @@ func TestInstanceRefusesWhatDoesNotFit(t *testing.T) {
 func TestInstanceCancelled(t *testing.T) {
 	t.Run("while provisioning", func(t *testing.T) {
 		w := newWorld(t)
-		w.faults["ConfigurePort"] = &fault{times: 12, before: true, err: errors.New("switch sw1 is away")}
+		w.awayFrom(0, 2*time.Minute)
 		w.env.RegisterDelayedCallback(w.env.CancelWorkflow, time.Minute)
 		if err := w.provision(order); err == nil {
 			t.Fatal("the cancelled order ended well")

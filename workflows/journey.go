@@ -49,6 +49,9 @@ type journey struct {
 	abandoned   string              // why the server must not go back into the pool
 	travelled   []step              // steps begun, in order
 	boots       int                 // boot targets made so far
+
+	requests int                       // changes of the port asked for so far
+	ports    map[string]api.PortResult // answers of switches that nobody has looked at, by request
 }
 
 // there runs the steps in order. The error says why it had to turn back.

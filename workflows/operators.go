@@ -10,8 +10,9 @@ import (
 	"ferrodur/workflows/api"
 )
 
-// answer installs the query and the updates that every journey answers to.
+// answer installs the query, the updates and the signal that every journey answers to.
 func (j *journey) answer(ctx workflow.Context) error {
+	j.hearSwitch(ctx)
 	if err := workflow.SetQueryHandler(ctx, api.QueryState, func() (api.State, error) { return j.state, nil }); err != nil {
 		return err
 	}

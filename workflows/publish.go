@@ -47,6 +47,9 @@ func details(s api.State) string {
 	case s.Status == api.StatusActive:
 		fmt.Fprintf(&b, "The tenant has the server. Send the update `%s` to end the tenancy.\n\n", api.UpdateReturn)
 	}
+	if s.WaitsFor != "" {
+		fmt.Fprintf(&b, "Waits for the workflow `%s`.\n\n", s.WaitsFor)
+	}
 	if s.Server.Name != "" {
 		fmt.Fprintf(&b, "- server: `%s` at %s, port `%s` of `%s`\n", s.Server.Name, s.Server.Site, s.Server.Port, s.Server.Switch)
 	}

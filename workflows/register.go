@@ -18,4 +18,5 @@ func Register(w worker.WorkflowRegistry) {
 	w.RegisterWorkflowWithOptions(Instance, workflow.RegisterOptions{Name: api.WorkflowInstance})
 	w.RegisterWorkflowWithOptions(Enroll, workflow.RegisterOptions{Name: api.WorkflowEnroll})
 	w.RegisterWorkflowWithOptions(BurnIn, workflow.RegisterOptions{Name: api.WorkflowBurnIn})
+	w.RegisterWorkflowWithOptions(Switch, workflow.RegisterOptions{Name: api.WorkflowSwitch})
 }

@@ -33,6 +33,8 @@ type world struct {
 	name     string            // the instance's name in the DNS
 	routed   []netip.Prefix    // to the server, by its port
 	port     api.Profile       // the server's port
+	away     bool              // the switch
+	asked    *api.PortRequest  // of the switch, and not yet done
 	powered  bool              // the server's power
 	disk     string            // "", "tenant", "clean"
 	target   string            // live boot target
@@ -137,12 +139,10 @@ func newWorld(t *testing.T) *world {
 		w.name = ""
 		return api.None{}, nil
 	})
-	handle(w, api.ConfigurePort, func(in api.ConfigurePortInput) (api.PortChange, error) {
-		if in.Profile == api.TenantProfile && w.disk != "tenant" {
-			return api.PortChange{}, errors.New("test: the tenant's port is opened before the install")
-		}
-		w.port, w.routed = in.Profile, in.Blocks
-		return api.PortChange{Changed: true}, nil
+	handle(w, api.RequestPort, func(in api.RequestPortInput) (api.None, error) {
+		w.asked = &in.PortRequest
+		w.serveSwitch()
+		return api.None{}, nil
 	})
 	handle(w, api.CheckBMC, func(api.BMCInput) (api.None, error) { return api.None{}, nil })
 	handle(w, api.PowerCycle, func(in api.PowerCycleInput) (api.None, error) {
@@ -219,6 +219,51 @@ func handle[In, Out any](w *world, name api.Activity[In, Out], effect func(In) (
 		return out, err
 	}
 	w.env.RegisterActivityWithOptions(run, activity.RegisterOptions{Name: string(name)})
+}
+
+// configurePort names the switch's own work among the faults and the calls.
+const configurePort = "ConfigurePort"
+
+// serveSwitch does what the switch's workflow was last asked for, unless it is away.
+func (w *world) serveSwitch() {
+	if w.away || w.asked == nil {
+		return
+	}
+	in := *w.asked
+	w.asked = nil
+	w.calls[configurePort]++
+	answer := api.PortAnswer{Request: in.Request}
+	fault := w.faults[configurePort]
+	fails := fault != nil && fault.times != 0
+	if fails {
+		fault.times--
+		answer.Result.Error = fault.err.Error()
+		var typed *temporal.ApplicationError
+		if errors.As(fault.err, &typed) {
+			answer.Result.Error, answer.Result.ErrorType = typed.Message(), typed.Type()
+		}
+	}
+	if !fails || !fault.before {
+		if in.Profile == api.TenantProfile && w.disk != "tenant" {
+			answer.Result.Error = "test: the tenant's port is opened before the install"
+		}
+		w.trail = append(w.trail, configurePort)
+		w.port, w.routed = in.Profile, in.Blocks
+	}
+	w.env.SignalWorkflow(api.SignalPort, answer)
+}
+
+// awayFrom takes the switch away for a time of the test's clock.
+func (w *world) awayFrom(start, length time.Duration) {
+	w.env.RegisterDelayedCallback(func() { w.setAway(true) }, start)
+	w.env.RegisterDelayedCallback(func() { w.setAway(false) }, start+length)
+}
+
+func (w *world) setAway(away bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.away = away
+	w.serveSwitch()
 }
 
 // held lists what somebody holds that nobody should hold once an order has ended.

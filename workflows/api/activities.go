@@ -1,7 +1,6 @@
 package api
 
 import (
-	"net/netip"
 	"time"
 
 	"ferrodur/report"
@@ -35,11 +34,6 @@ const (
 	ReleaseAddresses  Activity[ReleaseInput, None]       = "ReleaseAddresses"
 	NameAddresses     Activity[NameInput, Named]         = "NameAddresses"
 	RemoveNames       Activity[NameInput, None]          = "RemoveNames"
-)
-
-// The switch activities, on SiteQueue(RoleSwitch, site).
-const (
-	ConfigurePort Activity[ConfigurePortInput, PortChange] = "ConfigurePort"
 )
 
 // The out-of-band activities, on SiteQueue(RoleBMC, site).
@@ -166,22 +160,6 @@ type NameInput struct {
 // Named is what a host is called in the DNS; empty where its site has no zone for names.
 type Named struct {
 	Name string `json:"name,omitempty"`
-}
-
-// ConfigurePortInput says what a server's port should be. Links is empty for quarantine.
-type ConfigurePortInput struct {
-	Server  string  `json:"server"`
-	Profile Profile `json:"profile"`
-	Links   Links   `json:"links,omitzero"`
-	// Blocks are routed to the server.
-	Blocks   []netip.Prefix `json:"blocks,omitempty"`
-	Instance string         `json:"instance,omitempty"`
-}
-
-// PortChange says what was changed on a port, line by line; a second run changes nothing.
-type PortChange struct {
-	Changed bool     `json:"changed"`
-	Lines   []string `json:"lines,omitempty"`
 }
 
 // BMCInput names the server whose BMC is meant.

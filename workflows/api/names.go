@@ -27,6 +27,8 @@ const (
 	WorkflowInstance = "Instance"
 	WorkflowEnroll   = "Enroll"
 	WorkflowBurnIn   = "BurnIn"
+	WorkflowSwitch   = "Switch"
+	WorkflowAudit    = "Audit"
 )
 
 // InstanceID is the workflow ID of an order, and the key of all that the instance holds.

@@ -61,6 +61,7 @@ type State struct {
 	Addresses Links          `json:"addresses,omitzero"`
 	Blocks    []netip.Prefix `json:"blocks,omitempty"` // routed to the server
 	DNSName   string         `json:"dns_name,omitempty"`
+	WaitsFor  string         `json:"waits_for,omitempty"` // a workflow, such as a switch's
 	Stages    []StageRecord  `json:"stages"`
 }
 

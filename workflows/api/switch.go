@@ -1,0 +1,203 @@
+package api
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// The switch activities, on SiteQueue(RoleSwitch, site).
+const (
+	// ConfigurePort is of instances that began before switches had workflows.
+	ConfigurePort  Activity[ConfigurePortInput, PortChange]    = "ConfigurePort"
+	ConfigurePorts Activity[ConfigurePortsInput, []PortResult] = "ConfigurePorts"
+	AuditSwitch    Activity[AuditSwitchInput, AuditReport]     = "AuditSwitch"
+)
+
+// RequestPort hands a change to a switch's workflow, and starts that if need be. It is on
+// QueueLifecycle. The answer comes as SignalPort.
+const RequestPort Activity[RequestPortInput, None] = "RequestPort"
+
+// Signals between a switch's workflow and those who ask it for ports.
+const (
+	SignalSetPort = "set-port" // PortRequest, to the switch's workflow
+	SignalPort    = "port"     // PortAnswer, to who asked
+)
+
+// SwitchID is the workflow ID of a switch's only writer.
+func SwitchID(name string) string { return "switch/" + name }
+
+// Updates of a switch's workflow.
+const (
+	UpdateMode    = "mode"    // ModeInput: apply, ask for approval, show only, or pause
+	UpdateApprove = "approve" // ApproveInput: let changes through that wait for approval
+	UpdateReject  = "reject"  // ApproveInput: refuse changes that wait
+)
+
+// ConfigurePortInput says what a server's port should be. Links is empty for quarantine.
+type ConfigurePortInput struct {
+	Server  string  `json:"server"`
+	Profile Profile `json:"profile"`
+	Links   Links   `json:"links,omitzero"`
+	// Blocks are routed to the server.
+	Blocks   []netip.Prefix `json:"blocks,omitempty"`
+	Instance string         `json:"instance,omitempty"`
+}
+
+// PortChange says what was changed on a port, line by line; a second run changes nothing.
+type PortChange struct {
+	Changed bool     `json:"changed"`
+	Lines   []string `json:"lines,omitempty"`
+}
+
+// PortRequest asks for a server's port. Request is the caller's own name for this change:
+// asking twice is asking once.
+type PortRequest struct {
+	Request string `json:"request"`
+	Caller  Caller `json:"caller"`
+	ConfigurePortInput
+}
+
+// Caller is the workflow that an answer goes to.
+type Caller struct {
+	Workflow string `json:"workflow"`
+	Run      string `json:"run"`
+}
+
+// PortAnswer is what became of a PortRequest.
+type PortAnswer struct {
+	Request string     `json:"request"`
+	Result  PortResult `json:"result"`
+}
+
+// RequestPortInput hands a change to the workflow of a switch.
+type RequestPortInput struct {
+	Switch string `json:"switch"`
+	Site   string `json:"site"`
+	PortRequest
+}
+
+// ConfigurePortsInput asks for changes of ports of one switch, together.
+type ConfigurePortsInput struct {
+	Switch string               `json:"switch"`
+	Ports  []ConfigurePortInput `json:"ports"`
+	DryRun bool                 `json:"dry_run,omitempty"` // say what would be changed
+}
+
+// PortResult is what became of a change. Error is empty if the port is what was asked for.
+type PortResult struct {
+	Port string `json:"port,omitempty"`
+	PortChange
+	Foreign   []string `json:"foreign,omitempty"` // lines on the port that are not Ferrodur's
+	Error     string   `json:"error,omitempty"`
+	ErrorType string   `json:"error_type,omitempty"` // ErrorRefused, ErrorOperator; empty: worth a retry
+}
+
+// SwitchMode says what a switch's workflow does with changes.
+type SwitchMode string
+
+// The modes. Orders whose changes are not applied wait; they do not fail.
+const (
+	ModeApply   SwitchMode = "apply"   // carry them out
+	ModeApprove SwitchMode = "approve" // show what would be changed, and wait for approval
+	ModeDryRun  SwitchMode = "dry-run" // show what would be changed, and no more
+	ModePaused  SwitchMode = "paused"  // leave the switch alone
+)
+
+// SwitchInput starts a switch's workflow, or continues it.
+type SwitchInput struct {
+	Switch string      `json:"switch"`
+	Site   string      `json:"site"`
+	State  SwitchState `json:"state,omitzero"` // as it was before it continued as new
+}
+
+// SwitchState is how a switch's workflow stands. QueryState answers with it.
+type SwitchState struct {
+	Switch  string       `json:"switch"`
+	Site    string       `json:"site"`
+	Mode    SwitchMode   `json:"mode"`
+	Reason  string       `json:"reason,omitempty"`  // for the mode, in an operator's words
+	Since   time.Time    `json:"since"`             // of the mode
+	Trouble string       `json:"trouble,omitempty"` // why the switch does nothing, if it should
+	Queue   []QueuedPort `json:"queue,omitempty"`   // first come, first served
+	Done    []DonePort   `json:"done,omitempty"`    // the last ones, newest last
+	// Transactions counts what was carried out together, and Changes the ports in it.
+	Transactions int `json:"transactions"`
+	Changes      int `json:"changes"`
+}
+
+// QueuedPort is a change that waits, or is under way.
+type QueuedPort struct {
+	PortRequest
+	Since    time.Time `json:"since"`
+	Applying bool      `json:"applying,omitempty"`
+	Approved bool      `json:"approved,omitempty"`
+	// Preview is what would be changed, once it is known.
+	Preview *PortResult `json:"preview,omitempty"`
+}
+
+// DonePort is a change that was answered.
+type DonePort struct {
+	Request string        `json:"request"`
+	Server  string        `json:"server"`
+	Profile Profile       `json:"profile"`
+	Result  PortResult    `json:"result"`
+	At      time.Time     `json:"at"`
+	Waited  time.Duration `json:"waited_ns"` // from its request
+}
+
+// ModeInput goes with UpdateMode.
+type ModeInput struct {
+	Mode   SwitchMode `json:"mode"`
+	Reason string     `json:"reason,omitempty"`
+}
+
+// ApproveInput names changes by their requests; none: all that wait and have been shown.
+type ApproveInput struct {
+	Requests []string `json:"requests,omitempty"`
+	Reason   string   `json:"reason,omitempty"`
+}
+
+// Names says whether a change is meant.
+func (a ApproveInput) Names(q QueuedPort) bool {
+	return len(a.Requests) == 0 || slices.Contains(a.Requests, q.Request)
+}
+
+// AuditSwitchInput names the switch that is compared with what was asked for.
+type AuditSwitchInput struct {
+	Switch string `json:"switch"`
+}
+
+// AuditReport is how a switch differs from what was asked for.
+type AuditReport struct {
+	Switch string  `json:"switch"`
+	Ports  int     `json:"ports"` // compared
+	Drift  []Drift `json:"drift,omitempty"`
+}
+
+// Drift is a port that is not what was asked for.
+type Drift struct {
+	Port    string   `json:"port"`
+	Server  string   `json:"server,omitempty"`
+	Lines   []string `json:"lines,omitempty"`   // that lead to what was asked for
+	Problem string   `json:"problem,omitempty"` // where lines do not say it
+	// Heal is what was asked for, where the operator wants drift of this switch undone.
+	Heal *ConfigurePortInput `json:"heal,omitempty"`
+}
+
+// Waiting are the changes that nobody has begun.
+func (s SwitchState) Waiting() int {
+	n := 0
+	for _, q := range s.Queue {
+		if !q.Applying {
+			n++
+		}
+	}
+	return n
+}
+
+// Standing is the state in a few words.
+func (s SwitchState) Standing() string {
+	return string(cmp.Or(s.Mode, ModeApply))
+}

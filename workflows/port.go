@@ -1,0 +1,101 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"ferrodur/workflows/api"
+)
+
+const (
+	// portReminder is how often a switch's workflow is asked again for what it has not
+	// answered: it starts it again if someone has ended it.
+	portReminder = 10 * time.Minute
+	// portAttempts is how often a change that failed, and may work the next time, is asked
+	// for before the stage has failed; portPause is between them.
+	portAttempts = 3
+	portPause    = 5 * time.Second
+)
+
+// configurePort makes the server's port what it should be.
+func (j *journey) configurePort(ctx workflow.Context, port api.ConfigurePortInput) error {
+	server := j.state.Server
+	port.Server = server.Name
+	// Before switches had workflows, each instance configured its port itself.
+	if workflow.GetVersion(ctx, "switch workflow", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		_, err := call(j.switchWork(ctx, fmt.Sprintf("%s %s: %s", server.Switch, server.Port, port.Profile)), api.ConfigurePort, port)
+		return err
+	}
+	for attempt := 1; ; attempt++ {
+		result, err := j.askForPort(ctx, port)
+		switch {
+		case err != nil:
+			return err
+		case result.Error == "":
+			return nil
+		case result.ErrorType != "" || attempt == portAttempts:
+			return temporal.NewApplicationError(result.Error, result.ErrorType)
+		}
+		if err := workflow.Sleep(ctx, portPause); err != nil {
+			return err
+		}
+	}
+}
+
+// askForPort hands a change to the switch's workflow, and waits for the answer. A switch
+// that is away, or paused by an operator, is a wait and not a failure.
+func (j *journey) askForPort(ctx workflow.Context, port api.ConfigurePortInput) (api.PortResult, error) {
+	self := workflow.GetInfo(ctx).WorkflowExecution
+	writer := api.SwitchID(j.state.Server.Switch)
+	j.requests++
+	request := api.PortRequest{
+		Request: fmt.Sprintf("%s/%d", self.RunID, j.requests), Caller: api.Caller{Workflow: self.ID, Run: self.RunID}, ConfigurePortInput: port,
+	}
+	j.waitFor(ctx, writer)
+	defer j.waitFor(ctx, "")
+	for until := workflow.Now(ctx).Add(j.limits.Switch); ; {
+		err := do(j.inventory(ctx, fmt.Sprintf("ask %s for %s", writer, port.Profile)), api.RequestPort,
+			api.RequestPortInput{Switch: j.state.Server.Switch, Site: j.state.Server.Site, PortRequest: request})
+		if err != nil {
+			return api.PortResult{}, err
+		}
+		var result api.PortResult
+		answered, err := workflow.AwaitWithTimeout(ctx, portReminder, func() bool {
+			var got bool
+			result, got = j.ports[request.Request]
+			return got
+		})
+		switch {
+		case err != nil:
+			return api.PortResult{}, err
+		case answered:
+			delete(j.ports, request.Request)
+			return result, nil
+		case !workflow.Now(ctx).Before(until):
+			return api.PortResult{}, fmt.Errorf("workflow %s has not configured port %s of %s within %s: see its queue, and whether a switch worker of %s reaches the switch",
+				writer, j.state.Server.Port, j.state.Server.Switch, j.limits.Switch, j.state.Server.Site)
+		}
+	}
+}
+
+// waitFor shows what the journey waits for; empty: nothing.
+func (j *journey) waitFor(ctx workflow.Context, id string) {
+	j.state.WaitsFor = id
+	workflow.SetCurrentDetails(ctx, details(j.state))
+}
+
+// hearSwitch takes the answers of switches.
+func (j *journey) hearSwitch(ctx workflow.Context) {
+	j.ports = map[string]api.PortResult{}
+	answers := workflow.GetSignalChannel(ctx, api.SignalPort)
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		for {
+			var answer api.PortAnswer
+			answers.Receive(ctx, &answer)
+			j.ports[answer.Request] = answer.Result
+		}
+	})
+}

@@ -1,0 +1,386 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"ferrodur/workflows/api"
+)
+
+const (
+	// switchBatch bounds a transaction, and with it how long its callers wait at least.
+	switchBatch = 128
+	// switchMemory is how many answers are kept for callers who ask again.
+	switchMemory = 2 * switchBatch
+	// switchPatience is how long a switch that is away is tried for, before what waits for
+	// it is looked at again: some of it may be of no interest any more, and an operator may
+	// have paused the switch. switchPause is between such times.
+	switchPatience = 10 * time.Minute
+	switchPause    = 15 * time.Second
+)
+
+// switchWriter is the only writer of a switch: changes that arrive while it works are
+// carried out together.
+type switchWriter struct {
+	state api.SwitchState
+	shown string // the search attributes, as they were last set
+}
+
+// Switch carries out the changes of one switch's ports, as long as there is a switch. What
+// it has queued it takes with it when it continues as new.
+//
+// Changes come as signals, and are answered by signals: Temporal lets a workflow have few
+// updates under way at a time (ten, where nobody has raised it), and a rack has more ports.
+func Switch(ctx workflow.Context, input api.SwitchInput) error {
+	w := &switchWriter{state: input.State}
+	if w.state.Switch == "" {
+		w.state = api.SwitchState{Switch: input.Switch, Site: input.Site, Mode: api.ModeApply, Since: workflow.Now(ctx)}
+	}
+	if err := w.answer(ctx); err != nil {
+		return err
+	}
+	requests := workflow.GetSignalChannel(ctx, api.SignalSetPort)
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		for {
+			var request api.PortRequest
+			requests.Receive(ctx, &request)
+			w.enqueue(ctx, request)
+		}
+	})
+	for {
+		w.publish(ctx)
+		// Those that arrive together are in one workflow task: all of them are queued first.
+		err := workflow.Await(ctx, func() bool {
+			return len(w.unseen())+len(w.ready()) > 0 || workflow.GetInfo(ctx).GetContinueAsNewSuggested()
+		})
+		if err != nil {
+			return err
+		}
+		switch {
+		case workflow.GetInfo(ctx).GetContinueAsNewSuggested():
+			return w.move(ctx, requests)
+		case len(w.unseen()) > 0:
+			err = w.preview(ctx)
+		default:
+			err = w.carryOut(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (w *switchWriter) answer(ctx workflow.Context) error {
+	if err := workflow.SetQueryHandler(ctx, api.QueryState, func() (api.SwitchState, error) { return w.state, nil }); err != nil {
+		return err
+	}
+	for _, update := range []struct {
+		name, description string
+		handler           any
+		validator         any
+	}{
+		{api.UpdateMode, "apply, approve, dry-run or paused.", w.setMode, w.maySetMode},
+		{api.UpdateApprove, "Let changes through that wait for approval.", w.approve, w.mayApprove},
+		{api.UpdateReject, "Refuse changes that wait.", w.reject, w.mayReject},
+	} {
+		options := workflow.UpdateHandlerOptions{Validator: update.validator, Description: update.description}
+		if err := workflow.SetUpdateHandlerWithOptions(ctx, update.name, update.handler, options); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enqueue queues a change, once.
+func (w *switchWriter) enqueue(ctx workflow.Context, request api.PortRequest) {
+	if done := slices.IndexFunc(w.state.Done, func(d api.DonePort) bool { return d.Request == request.Request }); done >= 0 {
+		w.tell(ctx, request, w.state.Done[done].Result) // the answer was lost, or the caller impatient
+		return
+	}
+	if w.find(request.Request) >= 0 {
+		return
+	}
+	queued := api.QueuedPort{PortRequest: request, Since: workflow.Now(ctx)}
+	// What the server's port was to be before is of no interest any more.
+	for i, q := range w.state.Queue {
+		if q.Server == request.Server && !q.Applying {
+			w.state.Queue[i] = queued
+			w.done(ctx, q, api.PortResult{Error: "a later change of the port took this one's place", ErrorType: api.ErrorAborted})
+			return
+		}
+	}
+	w.state.Queue = append(w.state.Queue, queued)
+}
+
+func (w *switchWriter) maySetMode(in api.ModeInput) error {
+	if !slices.Contains([]api.SwitchMode{api.ModeApply, api.ModeApprove, api.ModeDryRun, api.ModePaused}, in.Mode) {
+		return fmt.Errorf("%q is none of the modes apply, approve, dry-run, paused", in.Mode)
+	}
+	return nil
+}
+
+func (w *switchWriter) setMode(ctx workflow.Context, in api.ModeInput) (api.SwitchState, error) {
+	w.state.Mode, w.state.Reason, w.state.Since = in.Mode, in.Reason, workflow.Now(ctx)
+	for i := range w.state.Queue {
+		w.state.Queue[i].Preview = nil // the switch may have changed meanwhile
+	}
+	w.publish(ctx)
+	return w.state, nil
+}
+
+func (w *switchWriter) mayApprove(in api.ApproveInput) error {
+	if w.state.Mode != api.ModeApprove {
+		return fmt.Errorf("switch %s is in mode %q: only in mode approve is there something to approve", w.state.Switch, w.state.Mode)
+	}
+	return w.mayReject(in)
+}
+
+func (w *switchWriter) mayReject(in api.ApproveInput) error {
+	for _, request := range in.Requests {
+		if i := w.find(request); i < 0 || w.state.Queue[i].Applying {
+			return fmt.Errorf("no change %q waits at switch %s", request, w.state.Switch)
+		}
+	}
+	return nil
+}
+
+func (w *switchWriter) approve(ctx workflow.Context, in api.ApproveInput) (api.SwitchState, error) {
+	for i, q := range w.state.Queue {
+		if in.Names(q) && q.Preview != nil {
+			w.state.Queue[i].Approved = true
+		}
+	}
+	w.publish(ctx)
+	return w.state, nil
+}
+
+func (w *switchWriter) reject(ctx workflow.Context, in api.ApproveInput) (api.SwitchState, error) {
+	w.finish(ctx, func(q api.QueuedPort) bool { return in.Names(q) && !q.Applying }, api.PortResult{
+		Error: strings.TrimSpace("the change was rejected by an operator " + in.Reason), ErrorType: api.ErrorOperator,
+	})
+	w.publish(ctx)
+	return w.state, nil
+}
+
+// find is the place of a request in the queue; negative: it is not there.
+func (w *switchWriter) find(request string) int {
+	return slices.IndexFunc(w.state.Queue, func(q api.QueuedPort) bool { return q.Request == request })
+}
+
+// unseen are the changes that have to be shown before they may be carried out.
+func (w *switchWriter) unseen() []int {
+	if w.state.Mode != api.ModeApprove && w.state.Mode != api.ModeDryRun {
+		return nil
+	}
+	return w.queued(func(q api.QueuedPort) bool { return q.Preview == nil })
+}
+
+// ready are the changes that may be carried out now.
+func (w *switchWriter) ready() []int {
+	return w.queued(func(q api.QueuedPort) bool {
+		return w.state.Mode == api.ModeApply || w.state.Mode == api.ModeApprove && q.Approved
+	})
+}
+
+func (w *switchWriter) queued(which func(api.QueuedPort) bool) []int {
+	var places []int
+	for i, q := range w.state.Queue {
+		if which(q) && len(places) < switchBatch {
+			places = append(places, i)
+		}
+	}
+	return places
+}
+
+// switchWork waits for a switch that is away.
+func (w *switchWriter) switchWork(ctx workflow.Context, summary string) workflow.Context {
+	return options(ctx, summary, workflow.ActivityOptions{
+		TaskQueue:              api.SiteQueue(api.RoleSwitch, w.state.Site),
+		StartToCloseTimeout:    30 * time.Minute,
+		ScheduleToCloseTimeout: switchPatience,
+		HeartbeatTimeout:       silence,
+	})
+}
+
+// work has the switch do, or show, the changes at some places of the queue. The results
+// are nil where the switch is away.
+func (w *switchWriter) work(ctx workflow.Context, places []int, dryRun bool) ([]api.PortResult, error) {
+	in := api.ConfigurePortsInput{Switch: w.state.Switch, DryRun: dryRun}
+	var servers []string
+	for _, i := range places {
+		in.Ports = append(in.Ports, w.state.Queue[i].ConfigurePortInput)
+		servers = append(servers, w.state.Queue[i].Server)
+	}
+	summary := strings.Join(servers, ", ")
+	if n := len(servers); n > 3 {
+		summary = fmt.Sprintf("%s and %d more", strings.Join(servers[:3], ", "), n-3)
+	}
+	results, err := call(w.switchWork(ctx, summary), api.ConfigurePorts, in)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil && typeOf(err) != "": // nothing that waiting mends: everybody's
+		results = slices.Repeat([]api.PortResult{{Error: explain(err), ErrorType: typeOf(err)}}, len(places))
+	case err != nil:
+		w.state.Trouble = explain(err)
+		w.publish(ctx)
+		return nil, workflow.Sleep(ctx, switchPause)
+	}
+	w.state.Trouble = ""
+	return results, nil
+}
+
+// preview finds out what would be changed.
+func (w *switchWriter) preview(ctx workflow.Context) error {
+	places := w.unseen()
+	requests := w.requests(places)
+	results, err := w.work(ctx, places, true)
+	for n := range results {
+		if i := w.find(requests[n]); i >= 0 { // not superseded meanwhile
+			w.state.Queue[i].Preview = &results[n]
+		}
+	}
+	return err
+}
+
+// carryOut makes one transaction of what may be carried out, and answers its callers.
+func (w *switchWriter) carryOut(ctx workflow.Context) error {
+	places := w.ready()
+	requests := w.requests(places)
+	w.apply(requests, true)
+	w.publish(ctx)
+	results, err := w.work(ctx, places, false)
+	w.apply(requests, false)
+	for n := range results {
+		w.finish(ctx, func(q api.QueuedPort) bool { return q.Request == requests[n] }, results[n])
+	}
+	if len(results) > 0 {
+		w.state.Transactions++
+		w.state.Changes += len(results)
+	}
+	return err
+}
+
+func (w *switchWriter) requests(places []int) []string {
+	var requests []string
+	for _, i := range places {
+		requests = append(requests, w.state.Queue[i].Request)
+	}
+	return requests
+}
+
+// apply notes of changes whether they are under way.
+func (w *switchWriter) apply(requests []string, underWay bool) {
+	for i, q := range w.state.Queue {
+		if slices.Contains(requests, q.Request) {
+			w.state.Queue[i].Applying = underWay
+		}
+	}
+}
+
+// finish takes changes out of the queue, with an answer.
+func (w *switchWriter) finish(ctx workflow.Context, which func(api.QueuedPort) bool, result api.PortResult) {
+	w.state.Queue = slices.DeleteFunc(w.state.Queue, func(q api.QueuedPort) bool {
+		if which(q) {
+			w.done(ctx, q, result)
+			return true
+		}
+		return false
+	})
+}
+
+func (w *switchWriter) done(ctx workflow.Context, q api.QueuedPort, result api.PortResult) {
+	now := workflow.Now(ctx)
+	w.state.Done = append(w.state.Done, api.DonePort{
+		Request: q.Request, Server: q.Server, Profile: q.Profile, Result: result, At: now, Waited: now.Sub(q.Since),
+	})
+	if extra := len(w.state.Done) - switchMemory; extra > 0 {
+		w.state.Done = slices.Delete(w.state.Done, 0, extra)
+	}
+	w.tell(ctx, q.PortRequest, result)
+}
+
+// tell answers a caller. One that has ended needs no answer.
+func (w *switchWriter) tell(ctx workflow.Context, request api.PortRequest, result api.PortResult) {
+	workflow.SignalExternalWorkflow(ctx, request.Caller.Workflow, request.Caller.Run, api.SignalPort,
+		api.PortAnswer{Request: request.Request, Result: result})
+}
+
+// move continues as new, with all that has arrived.
+func (w *switchWriter) move(ctx workflow.Context, requests workflow.ReceiveChannel) error {
+	// A signal of this very task may have been handed to its receiver, which has not run yet:
+	// it does when this coroutine has waited once.
+	waited := false
+	err := workflow.Await(ctx, func() bool {
+		ready := waited && workflow.AllHandlersFinished(ctx)
+		waited = true
+		return ready
+	})
+	if err != nil {
+		return err
+	}
+	var request api.PortRequest
+	for requests.ReceiveAsync(&request) {
+		w.enqueue(ctx, request)
+	}
+	return workflow.NewContinueAsNewError(ctx, api.WorkflowSwitch, api.SwitchInput{Switch: w.state.Switch, Site: w.state.Site, State: w.state})
+}
+
+// publish shows the queue in the Web UI.
+func (w *switchWriter) publish(ctx workflow.Context) {
+	workflow.SetCurrentDetails(ctx, switchDetails(w.state))
+	waits := w.state.Mode == api.ModeApprove && len(w.ready()) < len(w.state.Queue)
+	shown := fmt.Sprint(w.state.Mode, waits)
+	if shown == w.shown {
+		return // each setting is an event
+	}
+	w.shown = shown
+	err := workflow.UpsertTypedSearchAttributes(ctx,
+		temporal.NewSearchAttributeKeyKeyword(api.SearchStage).ValueSet(string(w.state.Mode)),
+		temporal.NewSearchAttributeKeyKeyword(api.SearchSite).ValueSet(w.state.Site),
+		temporal.NewSearchAttributeKeyBool(api.SearchNeedsAttention).ValueSet(waits),
+	)
+	if err != nil {
+		workflow.GetLogger(ctx).Error("search attributes", "error", err)
+	}
+}
+
+// switchDetails is what an operator sees at a glance, as Markdown.
+func switchDetails(s api.SwitchState) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "### %s: %s\n\n", s.Switch, s.Mode)
+	if s.Reason != "" {
+		fmt.Fprintf(&b, "%s\n\n", s.Reason)
+	}
+	if s.Trouble != "" {
+		fmt.Fprintf(&b, "**The switch is away:** %s\n\n", s.Trouble)
+	}
+	fmt.Fprintf(&b, "%d ports changed in %d transactions.\n", s.Changes, s.Transactions)
+	if len(s.Queue) > 0 {
+		b.WriteString("\n| server | profile | for | state | waits since |\n| --- | --- | --- | --- | --- |\n")
+	}
+	for _, q := range s.Queue {
+		state := "waiting"
+		switch {
+		case q.Applying:
+			state = "under way"
+		case q.Approved:
+			state = "approved"
+		case q.Preview != nil:
+			state = fmt.Sprintf("shown: %d lines", len(q.Preview.Lines))
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", q.Server, q.Profile, q.Instance, state, q.Since.UTC().Format(time.RFC3339))
+	}
+	for _, d := range slices.Backward(s.Done) {
+		if d.Result.Error != "" {
+			fmt.Fprintf(&b, "\nLast failure, %s, %s: %s\n", d.Server, d.At.UTC().Format(time.RFC3339), d.Result.Error)
+			break
+		}
+	}
+	return b.String()
+}

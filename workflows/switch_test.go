@@ -1,0 +1,284 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"ferrodur/workflows"
+	"ferrodur/workflows/api"
+)
+
+// rack is a switch whose workflow is under test, and what its callers were told.
+type rack struct {
+	env *testsuite.TestWorkflowEnvironment
+
+	mu      sync.Mutex
+	batches []api.ConfigurePortsInput
+	answers map[string][]api.PortResult // by request
+	takes   time.Duration               // of a transaction
+	away    error                       // what transactions fail with
+}
+
+func newRack(t *testing.T) *rack {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	r := &rack{env: suite.NewTestWorkflowEnvironment(), answers: map[string][]api.PortResult{}}
+	r.env.SetTestTimeout(20 * time.Second)
+	workflows.Register(r.env)
+	r.env.RegisterActivityWithOptions(r.configure, activity.RegisterOptions{Name: string(api.ConfigurePorts)})
+	r.env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, api.SignalPort, mock.Anything).Return(
+		func(_, id, _, _ string, argument any) error {
+			answer := argument.(api.PortAnswer)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.answers[answer.Request] = append(r.answers[answer.Request], answer.Result)
+			return nil
+		})
+	return r
+}
+
+// configure is the switch: it refuses what is asked for server "bad".
+func (r *rack) configure(ctx context.Context, in api.ConfigurePortsInput) ([]api.PortResult, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.away != nil {
+		return nil, r.away
+	}
+	r.batches = append(r.batches, in)
+	var results []api.PortResult
+	for _, port := range in.Ports {
+		result := api.PortResult{Port: "swp-" + port.Server, PortChange: api.PortChange{Changed: true, Lines: []string{"+ " + string(port.Profile)}}}
+		if port.Server == "bad" {
+			result = api.PortResult{Error: "switch refused it", ErrorType: api.ErrorOperator}
+		}
+		results = append(results, result)
+	}
+	return results, nil
+}
+
+func (r *rack) ask(after time.Duration, request, server string, profile api.Profile) {
+	r.env.RegisterDelayedCallback(func() {
+		r.env.SignalWorkflow(api.SignalSetPort, api.PortRequest{
+			Request: request, Caller: api.Caller{Workflow: "instance/" + request},
+			ConfigurePortInput: api.ConfigurePortInput{Server: server, Profile: profile},
+		})
+	}, after)
+}
+
+// update sends an update; refused: it has to be.
+func (r *rack) update(t *testing.T, after time.Duration, name string, argument any, refused bool) {
+	r.env.RegisterDelayedCallback(func() {
+		r.env.UpdateWorkflow(name, fmt.Sprint(name, after, argument), &testsuite.TestUpdateCallback{
+			OnAccept: func() {
+				if refused {
+					t.Errorf("%s at %s was accepted", name, after)
+				}
+			},
+			OnReject: func(err error) {
+				if !refused {
+					t.Errorf("%s at %s: %v", name, after, err)
+				}
+			},
+			OnComplete: func(any, error) {},
+		}, argument)
+	}, after)
+}
+
+// run ends the workflow after a time of the test's clock: by itself it does not end.
+func (r *rack) run(t *testing.T, length time.Duration, input api.SwitchInput) {
+	t.Helper()
+	r.env.RegisterDelayedCallback(r.env.CancelWorkflow, length)
+	r.env.ExecuteWorkflow(api.WorkflowSwitch, input)
+	if err := r.env.GetWorkflowError(); !r.env.IsWorkflowCompleted() || err != nil && !temporal.IsCanceledError(err) && !workflow.IsContinueAsNewError(err) {
+		t.Fatalf("the workflow ended with %v", err)
+	}
+}
+
+func (r *rack) state(t *testing.T) api.SwitchState {
+	t.Helper()
+	value, err := r.env.QueryWorkflow(api.QueryState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state api.SwitchState
+	if err := value.Get(&state); err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+var sw1 = api.SwitchInput{Switch: "sw1", Site: "ewr1"}
+
+// told fails unless a request was answered as often as expected, the last time so.
+func (r *rack) told(t *testing.T, request string, times int, problem string) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	got := r.answers[request]
+	if len(got) != times || times > 0 && (problem == "" && got[times-1].Error != "" || !strings.Contains(got[times-1].Error, problem)) {
+		t.Errorf("%s was told %+v, want %d times %q", request, got, times, problem)
+	}
+}
+
+func TestSwitchGathersChanges(t *testing.T) {
+	r := newRack(t)
+	for n := range 60 {
+		r.ask(time.Minute, fmt.Sprint("r", n), fmt.Sprint("s", n), api.TenantProfile)
+	}
+	r.ask(time.Minute, "b", "bad", api.TenantProfile)
+	r.run(t, time.Hour, sw1)
+	if len(r.batches) > 3 {
+		t.Errorf("%d transactions", len(r.batches))
+	}
+	for n := range 60 {
+		r.told(t, fmt.Sprint("r", n), 1, "")
+	}
+	r.told(t, "b", 1, "refused")
+	if s := r.state(t); len(s.Queue) > 0 || s.Changes != 61 {
+		t.Errorf("afterwards: %+v", s)
+	}
+}
+
+func TestSwitchAskedTwiceChangesOnce(t *testing.T) {
+	r := newRack(t)
+	for range 3 {
+		r.ask(time.Minute, "r1", "s1", api.TenantProfile)
+	}
+	r.ask(time.Hour, "r1", "s1", api.TenantProfile) // the answer was lost
+	r.run(t, 2*time.Hour, sw1)
+	if len(r.batches) != 1 || len(r.batches[0].Ports) != 1 {
+		t.Errorf("carried out: %+v", r.batches)
+	}
+	if got := r.answers["r1"]; len(got) < 2 {
+		t.Errorf("answers: %+v", got)
+	}
+}
+
+// A switch that is away for a day is a wait; what cannot be mended by waiting is everybody's.
+func TestSwitchAway(t *testing.T) {
+	r := newRack(t)
+	r.away = errors.New("switch sw1 is unreachable")
+	r.ask(time.Minute, "r1", "s1", api.TenantProfile)
+	r.env.RegisterDelayedCallback(func() {
+		if s := r.state(t); len(s.Queue) != 1 || !strings.Contains(s.Trouble, "unreachable") {
+			t.Errorf("while it is away: %+v", s)
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.away = nil
+	}, 24*time.Hour)
+	r.env.RegisterDelayedCallback(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.away = temporal.NewNonRetryableApplicationError("switch refused the credentials", api.ErrorOperator, nil)
+	}, 48*time.Hour)
+	r.ask(49*time.Hour, "r2", "s2", api.TenantProfile)
+	r.run(t, 50*time.Hour, sw1)
+	r.told(t, "r1", 1, "")
+	r.told(t, "r2", 1, "credentials")
+}
+
+func TestSwitchPaused(t *testing.T) {
+	r := newRack(t)
+	r.update(t, time.Minute, api.UpdateMode, api.ModeInput{Mode: api.ModePaused, Reason: "window 17"}, false)
+	r.update(t, time.Minute, api.UpdateMode, api.ModeInput{Mode: "no such"}, true)
+	r.ask(time.Hour, "r1", "s1", api.TenantProfile)
+	r.ask(2*time.Hour, "r2", "s1", api.QuarantineProfile) // takes the first one's place
+	r.ask(2*time.Hour, "r3", "s3", api.TenantProfile)
+	r.env.RegisterDelayedCallback(func() {
+		if s := r.state(t); len(r.batches) > 0 || len(s.Queue) != 2 || s.Queue[0].Request != "r2" || s.Reason != "window 17" {
+			t.Errorf("while paused: %d transactions, %+v", len(r.batches), s)
+		}
+	}, 3*time.Hour)
+	r.update(t, 4*time.Hour, api.UpdateMode, api.ModeInput{Mode: api.ModeApply}, false)
+	r.run(t, 5*time.Hour, sw1)
+	r.told(t, "r1", 1, "took this one's place")
+	r.told(t, "r2", 1, "")
+	r.told(t, "r3", 1, "")
+	if len(r.batches) != 1 || r.batches[0].Ports[0].Profile != api.QuarantineProfile {
+		t.Errorf("carried out: %+v", r.batches)
+	}
+}
+
+func TestSwitchApproved(t *testing.T) {
+	r := newRack(t)
+	r.update(t, time.Minute, api.UpdateApprove, api.ApproveInput{}, true) // nothing to approve
+	r.update(t, time.Minute, api.UpdateMode, api.ModeInput{Mode: api.ModeApprove}, false)
+	for _, n := range []string{"1", "2", "3"} {
+		r.ask(time.Hour, "r"+n, "s"+n, api.TenantProfile)
+	}
+	r.env.RegisterDelayedCallback(func() {
+		for _, b := range r.batches {
+			if !b.DryRun {
+				t.Errorf("before the approval: %+v", b)
+			}
+		}
+		for _, q := range r.state(t).Queue {
+			if q.Preview == nil || !slices.Equal(q.Preview.Lines, []string{"+ tenant"}) {
+				t.Errorf("not shown: %+v", q)
+			}
+		}
+	}, 2*time.Hour)
+	r.update(t, 3*time.Hour, api.UpdateApprove, api.ApproveInput{Requests: []string{"r9"}}, true)
+	r.update(t, 3*time.Hour, api.UpdateApprove, api.ApproveInput{Requests: []string{"r1"}}, false)
+	r.update(t, 4*time.Hour, api.UpdateReject, api.ApproveInput{Requests: []string{"r2"}, Reason: "not today"}, false)
+	r.env.RegisterDelayedCallback(func() {
+		r.told(t, "r1", 1, "")
+		r.told(t, "r2", 1, "not today")
+		r.told(t, "r3", 0, "")
+	}, 5*time.Hour)
+	r.update(t, 6*time.Hour, api.UpdateApprove, api.ApproveInput{}, false)
+	r.run(t, 7*time.Hour, sw1)
+	r.told(t, "r3", 1, "")
+}
+
+func TestSwitchDryRun(t *testing.T) {
+	r := newRack(t)
+	r.update(t, time.Minute, api.UpdateMode, api.ModeInput{Mode: api.ModeDryRun}, false)
+	r.ask(time.Hour, "r1", "s1", api.TenantProfile)
+	r.update(t, 2*time.Hour, api.UpdateApprove, api.ApproveInput{}, true)
+	r.run(t, 3*time.Hour, sw1)
+	r.told(t, "r1", 0, "")
+	if len(r.batches) != 1 || !r.batches[0].DryRun {
+		t.Errorf("carried out: %+v", r.batches)
+	}
+}
+
+// What waits when the workflow continues as new goes with it, and is answered there.
+func TestSwitchContinuesAsNew(t *testing.T) {
+	r := newRack(t)
+	r.update(t, time.Minute, api.UpdateMode, api.ModeInput{Mode: api.ModePaused}, false)
+	r.ask(time.Hour, "r1", "s1", api.TenantProfile)
+	r.env.RegisterDelayedCallback(func() { r.env.SetContinueAsNewSuggested(true) }, 2*time.Hour)
+	r.ask(2*time.Hour+time.Minute, "r2", "s2", api.TenantProfile)
+	r.run(t, 3*time.Hour, sw1)
+	var again *workflow.ContinueAsNewError
+	if !errors.As(r.env.GetWorkflowError(), &again) {
+		t.Fatalf("it did not continue as new: %v", r.env.GetWorkflowError())
+	}
+	var input api.SwitchInput
+	if err := converter.GetDefaultDataConverter().FromPayloads(again.Input, &input); err != nil {
+		t.Fatal(err)
+	}
+	if len(input.State.Queue) != 2 || input.State.Mode != api.ModePaused {
+		t.Fatalf("it continues with %+v", input)
+	}
+	next := newRack(t)
+	next.update(t, time.Minute, api.UpdateMode, api.ModeInput{Mode: api.ModeApply}, false)
+	next.run(t, time.Hour, input)
+	next.told(t, "r1", 1, "")
+	next.told(t, "r2", 1, "")
+}
