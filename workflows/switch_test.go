@@ -70,12 +70,14 @@ func (r *rack) configure(ctx context.Context, in api.ConfigurePortsInput) ([]api
 }
 
 func (r *rack) ask(after time.Duration, request, server string, profile api.Profile) {
-	r.env.RegisterDelayedCallback(func() {
-		r.env.SignalWorkflow(api.SignalSetPort, api.PortRequest{
-			Request: request, Caller: api.Caller{Workflow: "instance/" + request},
-			ConfigurePortInput: api.ConfigurePortInput{Server: server, Profile: profile},
-		})
-	}, after)
+	r.env.RegisterDelayedCallback(func() { r.signal(request, server, profile) }, after)
+}
+
+func (r *rack) signal(request, server string, profile api.Profile) {
+	r.env.SignalWorkflow(api.SignalSetPort, api.PortRequest{
+		Request: request, Caller: api.Caller{Workflow: "instance/" + request},
+		ConfigurePortInput: api.ConfigurePortInput{Server: server, Profile: profile},
+	})
 }
 
 // update sends an update; refused: it has to be.
@@ -262,8 +264,8 @@ func TestSwitchContinuesAsNew(t *testing.T) {
 	r := newRack(t)
 	r.update(t, time.Minute, api.UpdateMode, api.ModeInput{Mode: api.ModePaused}, false)
 	r.ask(time.Hour, "r1", "s1", api.TenantProfile)
+	r.ask(90*time.Minute, "r2", "s2", api.TenantProfile)
 	r.env.RegisterDelayedCallback(func() { r.env.SetContinueAsNewSuggested(true) }, 2*time.Hour)
-	r.ask(2*time.Hour+time.Minute, "r2", "s2", api.TenantProfile)
 	r.run(t, 3*time.Hour, sw1)
 	var again *workflow.ContinueAsNewError
 	if !errors.As(r.env.GetWorkflowError(), &again) {
