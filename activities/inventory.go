@@ -17,6 +17,7 @@ type Inventory struct {
 
 // Register makes the activities known to a worker.
 func (i *Inventory) Register(r worker.ActivityRegistry) {
+	register(r, api.ListSwitches, i.ListSwitches)
 	register(r, api.FindServer, i.FindServer)
 	register(r, api.ReserveServer, i.ReserveServer)
 	register(r, api.FreeServer, i.FreeServer)
@@ -27,6 +28,18 @@ func (i *Inventory) Register(r worker.ActivityRegistry) {
 	register(r, api.StoreHardware, i.StoreHardware)
 	register(r, api.StoreBurnIn, i.StoreBurnIn)
 	register(r, api.StoreWipe, i.StoreWipe)
+}
+
+// ListSwitches names the switches of a site, or of all sites.
+func (i *Inventory) ListSwitches(ctx context.Context, in api.AuditInput) ([]api.SwitchRef, error) {
+	all, err := i.Inventory.Switches(ctx)
+	var refs []api.SwitchRef
+	for _, s := range all {
+		if in.Site == "" || s.Site == in.Site {
+			refs = append(refs, api.SwitchRef{Switch: s.Name, Site: s.Site})
+		}
+	}
+	return refs, fail(err)
 }
 
 // FindServer looks a server up.

@@ -20,15 +20,26 @@ type Requests struct {
 // Register makes the activities known to a worker.
 func (r *Requests) Register(w worker.ActivityRegistry) {
 	register(w, api.RequestPort, r.RequestPort)
+	register(w, api.RequestAudit, r.RequestAudit)
 }
 
-// RequestPort hands a change of a port to the switch's workflow, and starts that if there
-// is none. A change that it has already is not queued again.
+// RequestPort hands a change of a port to the switch's workflow. A change that it has
+// already is not queued again.
 func (r *Requests) RequestPort(ctx context.Context, in api.RequestPortInput) (api.None, error) {
-	_, err := r.Temporal.SignalWithStartWorkflow(ctx, api.SwitchID(in.Switch), api.SignalSetPort, in.PortRequest, client.StartWorkflowOptions{
+	return api.None{}, fail(r.signal(ctx, in.SwitchRef, api.SignalSetPort, in.PortRequest))
+}
+
+// RequestAudit asks the switch's workflow for a comparison.
+func (r *Requests) RequestAudit(ctx context.Context, in api.RequestAuditInput) (api.None, error) {
+	return api.None{}, fail(r.signal(ctx, in.SwitchRef, api.SignalAudit, in.Caller))
+}
+
+// signal signals a switch's workflow, and starts it if there is none.
+func (r *Requests) signal(ctx context.Context, ref api.SwitchRef, name string, argument any) error {
+	_, err := r.Temporal.SignalWithStartWorkflow(ctx, api.SwitchID(ref.Switch), name, argument, client.StartWorkflowOptions{
 		TaskQueue:             api.QueueLifecycle,
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		StaticSummary:         fmt.Sprintf("ports of %s at %s", in.Switch, in.Site),
-	}, api.WorkflowSwitch, api.SwitchInput{Switch: in.Switch, Site: in.Site})
-	return api.None{}, fail(err)
+		StaticSummary:         fmt.Sprintf("ports of %s at %s", ref.Switch, ref.Site),
+	}, api.WorkflowSwitch, api.SwitchInput{SwitchRef: ref})
+	return err
 }

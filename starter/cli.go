@@ -59,7 +59,7 @@ waited for; 6 Temporal or PostgreSQL cannot be reached; 130 interrupted.`,
 	root.AddCommand(
 		c.applyCommand(), c.enrollCommand(), c.burnInCommand(), c.serversCommand(), c.showCommand(),
 		c.provisionCommand(), c.statusCommand(), c.listCommand(), c.returnCommand(), c.retryCommand(), c.abortCommand(),
-		c.ipCommand(),
+		c.ipCommand(), c.switchCommand(),
 	)
 	c.noteStart(root)
 	return root

@@ -16,6 +16,7 @@ import (
 	"ferrodur/activities"
 	"ferrodur/bmc"
 	"ferrodur/bootsvc"
+	ferrodur "ferrodur/client"
 	"ferrodur/inventory"
 	"ferrodur/ipam"
 	"ferrodur/ipam/netbox"
@@ -40,7 +41,7 @@ type role struct {
 type rooms struct {
 	log      *slog.Logger
 	pool     *pgxpool.Pool
-	temporal client.Client
+	ferrodur *ferrodur.Client
 	options  options
 	meter    metric.Meter
 }
@@ -59,8 +60,8 @@ func roles() []role {
 			wire: func(w worker.Worker, r rooms) (func(context.Context) error, error) {
 				workflows.Register(w)
 				(&activities.Inventory{Inventory: inventory.New(r.pool)}).Register(w)
-				(&activities.Requests{Temporal: r.temporal}).Register(w)
-				return nil, nil
+				(&activities.Requests{Temporal: r.ferrodur.Temporal()}).Register(w)
+				return func(ctx context.Context) error { return r.ferrodur.ScheduleAudits(ctx) }, nil
 			},
 		},
 		{
@@ -152,7 +153,7 @@ func serve(ctx context.Context, logger *slog.Logger, options options, serving ..
 			// Progress is worth showing as it is made.
 			MaxHeartbeatThrottleInterval: time.Second,
 		})
-		service, err := role.wire(w, rooms{log: logger, pool: pool, temporal: temporal.Temporal(), options: options, meter: metrics.meter})
+		service, err := role.wire(w, rooms{log: logger, pool: pool, ferrodur: temporal, options: options, meter: metrics.meter})
 		if err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ func (j *journey) askForPort(ctx workflow.Context, port api.ConfigurePortInput) 
 	defer j.waitFor(ctx, "")
 	for until := workflow.Now(ctx).Add(j.limits.Switch); ; {
 		err := do(j.inventory(ctx, fmt.Sprintf("ask %s for %s", writer, port.Profile)), api.RequestPort,
-			api.RequestPortInput{Switch: j.state.Server.Switch, Site: j.state.Server.Site, PortRequest: request})
+			api.RequestPortInput{SwitchRef: api.SwitchRef{Switch: j.state.Server.Switch, Site: j.state.Server.Site}, PortRequest: request})
 		if err != nil {
 			return api.PortResult{}, err
 		}

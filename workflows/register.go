@@ -18,5 +18,6 @@ func Register(w worker.WorkflowRegistry) {
 	w.RegisterWorkflowWithOptions(Instance, workflow.RegisterOptions{Name: api.WorkflowInstance})
 	w.RegisterWorkflowWithOptions(Enroll, workflow.RegisterOptions{Name: api.WorkflowEnroll})
 	w.RegisterWorkflowWithOptions(BurnIn, workflow.RegisterOptions{Name: api.WorkflowBurnIn})
+	w.RegisterWorkflowWithOptions(Audit, workflow.RegisterOptions{Name: api.WorkflowAudit})
 	w.RegisterWorkflowWithOptions(Switch, workflow.RegisterOptions{Name: api.WorkflowSwitch})
 }

@@ -22,6 +22,8 @@ const (
 	// have paused the switch. switchPause is between such times.
 	switchPatience = 10 * time.Minute
 	switchPause    = 15 * time.Second
+	// auditPatience is how long a comparison waits for a switch that is away.
+	auditPatience = 2 * time.Minute
 )
 
 // switchWriter is the only writer of a switch: changes that arrive while it works are
@@ -39,7 +41,7 @@ type switchWriter struct {
 func Switch(ctx workflow.Context, input api.SwitchInput) error {
 	w := &switchWriter{state: input.State}
 	if w.state.Switch == "" {
-		w.state = api.SwitchState{Switch: input.Switch, Site: input.Site, Mode: api.ModeApply, Since: workflow.Now(ctx)}
+		w.state = api.SwitchState{SwitchRef: input.SwitchRef, Mode: api.ModeApply, Since: workflow.Now(ctx)}
 	}
 	if err := w.answer(ctx); err != nil {
 		return err
@@ -52,22 +54,32 @@ func Switch(ctx workflow.Context, input api.SwitchInput) error {
 			w.enqueue(ctx, request)
 		}
 	})
+	audits := workflow.GetSignalChannel(ctx, api.SignalAudit)
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		for {
+			var caller api.Caller
+			audits.Receive(ctx, &caller)
+			w.state.Audits = append(w.state.Audits, caller)
+		}
+	})
 	for {
 		w.publish(ctx)
 		// Those that arrive together are in one workflow task: all of them are queued first.
 		err := workflow.Await(ctx, func() bool {
-			return len(w.unseen())+len(w.ready()) > 0 || workflow.GetInfo(ctx).GetContinueAsNewSuggested()
+			return len(w.unseen())+len(w.ready())+len(w.state.Audits) > 0 || workflow.GetInfo(ctx).GetContinueAsNewSuggested()
 		})
 		if err != nil {
 			return err
 		}
 		switch {
 		case workflow.GetInfo(ctx).GetContinueAsNewSuggested():
-			return w.move(ctx, requests)
+			return w.move(ctx, requests, audits)
 		case len(w.unseen()) > 0:
 			err = w.preview(ctx)
-		default:
+		case len(w.ready()) > 0:
 			err = w.carryOut(ctx)
+		default:
+			err = w.audit(ctx)
 		}
 		if err != nil {
 			return err
@@ -283,6 +295,40 @@ func (w *switchWriter) apply(requests []string, underWay bool) {
 	}
 }
 
+// audit compares the switch with what was asked for, and heals what the operator wants
+// healed. Between transactions, nothing that is under way looks like drift.
+func (w *switchWriter) audit(ctx workflow.Context) error {
+	callers := w.state.Audits
+	w.state.Audits = nil
+	report := api.AuditReport{Switch: w.state.Switch, Problem: "the switch is paused by an operator"}
+	if w.state.Mode != api.ModePaused {
+		auditCtx := workflow.WithScheduleToCloseTimeout(w.switchWork(ctx, "compare with what was asked for"), auditPatience)
+		var err error
+		report, err = call(auditCtx, api.AuditSwitch, api.AuditSwitchInput{Switch: w.state.Switch})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			report = api.AuditReport{Switch: w.state.Switch, Problem: explain(err)}
+		}
+		metrics := workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"switch": w.state.Switch, "site": w.state.Site})
+		metrics.Gauge(api.MetricDrift).Update(float64(len(report.Drift)))
+	}
+	w.state.Audit = &report
+	for _, drift := range report.Drift {
+		if drift.Heal != nil {
+			w.enqueue(ctx, api.PortRequest{
+				Request:            fmt.Sprintf("heal %s %d", drift.Port, workflow.GetInfo(ctx).GetCurrentHistoryLength()),
+				ConfigurePortInput: *drift.Heal,
+			})
+		}
+	}
+	for _, caller := range callers {
+		workflow.SignalExternalWorkflow(ctx, caller.Workflow, caller.Run, api.SignalAudited, report)
+	}
+	return nil
+}
+
 // finish takes changes out of the queue, with an answer.
 func (w *switchWriter) finish(ctx workflow.Context, which func(api.QueuedPort) bool, result api.PortResult) {
 	w.state.Queue = slices.DeleteFunc(w.state.Queue, func(q api.QueuedPort) bool {
@@ -305,14 +351,17 @@ func (w *switchWriter) done(ctx workflow.Context, q api.QueuedPort, result api.P
 	w.tell(ctx, q.PortRequest, result)
 }
 
-// tell answers a caller. One that has ended needs no answer.
+// tell answers a caller. One that has ended needs no answer; nor does healing.
 func (w *switchWriter) tell(ctx workflow.Context, request api.PortRequest, result api.PortResult) {
+	if request.Caller.Workflow == "" {
+		return
+	}
 	workflow.SignalExternalWorkflow(ctx, request.Caller.Workflow, request.Caller.Run, api.SignalPort,
 		api.PortAnswer{Request: request.Request, Result: result})
 }
 
 // move continues as new, with all that has arrived.
-func (w *switchWriter) move(ctx workflow.Context, requests workflow.ReceiveChannel) error {
+func (w *switchWriter) move(ctx workflow.Context, requests, audits workflow.ReceiveChannel) error {
 	// A signal of this very task may have been handed to its receiver, which has not run yet:
 	// it does when this coroutine has waited once.
 	waited := false
@@ -328,7 +377,11 @@ func (w *switchWriter) move(ctx workflow.Context, requests workflow.ReceiveChann
 	for requests.ReceiveAsync(&request) {
 		w.enqueue(ctx, request)
 	}
-	return workflow.NewContinueAsNewError(ctx, api.WorkflowSwitch, api.SwitchInput{Switch: w.state.Switch, Site: w.state.Site, State: w.state})
+	var caller api.Caller
+	for audits.ReceiveAsync(&caller) {
+		w.state.Audits = append(w.state.Audits, caller)
+	}
+	return workflow.NewContinueAsNewError(ctx, api.WorkflowSwitch, api.SwitchInput{SwitchRef: w.state.SwitchRef, State: w.state})
 }
 
 // publish shows the queue in the Web UI.
@@ -361,6 +414,11 @@ func switchDetails(s api.SwitchState) string {
 		fmt.Fprintf(&b, "**The switch is away:** %s\n\n", s.Trouble)
 	}
 	fmt.Fprintf(&b, "%d ports changed in %d transactions.\n", s.Changes, s.Transactions)
+	if a := s.Audit; a != nil && a.Problem != "" {
+		fmt.Fprintf(&b, "\nNot compared with what was asked for: %s\n", a.Problem)
+	} else if a != nil {
+		fmt.Fprintf(&b, "\n%d of %d ports differ from what was asked for.\n", len(a.Drift), a.Ports)
+	}
 	if len(s.Queue) > 0 {
 		b.WriteString("\n| server | profile | for | state | waits since |\n| --- | --- | --- | --- | --- |\n")
 	}

@@ -122,7 +122,7 @@ func (r *rack) state(t *testing.T) api.SwitchState {
 	return state
 }
 
-var sw1 = api.SwitchInput{Switch: "sw1", Site: "ewr1"}
+var sw1 = api.SwitchInput{SwitchRef: api.SwitchRef{Switch: "sw1", Site: "ewr1"}}
 
 // told fails unless a request was answered as often as expected, the last time so.
 func (r *rack) told(t *testing.T, request string, times int, problem string) {
@@ -283,4 +283,58 @@ func TestSwitchContinuesAsNew(t *testing.T) {
 	next.run(t, time.Hour, input)
 	next.told(t, "r1", 1, "")
 	next.told(t, "r2", 1, "")
+}
+
+// An audit runs between transactions; what it finds is healed where the operator wants
+// that, and told to whoever asked. A paused switch is left alone.
+func TestSwitchAudits(t *testing.T) {
+	r := newRack(t)
+	found := api.AuditReport{Switch: "sw1", Ports: 2, Drift: []api.Drift{
+		{Port: "swp1", Server: "s1", Lines: []string{"- shutdown"}, Heal: &api.ConfigurePortInput{Server: "s1", Profile: api.TenantProfile}},
+		{Port: "swp2", Server: "s2", Lines: []string{"+ mtu 9000"}},
+	}}
+	r.env.RegisterActivityWithOptions(func(context.Context, api.AuditSwitchInput) (api.AuditReport, error) { return found, nil },
+		activity.RegisterOptions{Name: string(api.AuditSwitch)})
+	var told []api.AuditReport
+	r.env.OnSignalExternalWorkflow(mock.Anything, "audit", mock.Anything, api.SignalAudited, mock.Anything).Return(
+		func(_, _, _, _ string, argument any) error {
+			told = append(told, argument.(api.AuditReport))
+			return nil
+		})
+	audit := func(after time.Duration) {
+		r.env.RegisterDelayedCallback(func() { r.env.SignalWorkflow(api.SignalAudit, api.Caller{Workflow: "audit"}) }, after)
+	}
+	audit(time.Hour)
+	r.update(t, 2*time.Hour, api.UpdateMode, api.ModeInput{Mode: api.ModePaused}, false)
+	audit(3 * time.Hour)
+	r.run(t, 4*time.Hour, sw1)
+	if len(told) != 2 || len(told[0].Drift) != 2 || !strings.Contains(told[1].Problem, "paused") {
+		t.Errorf("told: %+v", told)
+	}
+	if len(r.batches) != 1 || len(r.batches[0].Ports) != 1 || r.batches[0].Ports[0].Server != "s1" {
+		t.Errorf("healed: %+v", r.batches)
+	}
+}
+
+func TestAudit(t *testing.T) {
+	r := newRack(t)
+	asked := 0
+	r.env.RegisterActivityWithOptions(func(context.Context, api.AuditInput) ([]api.SwitchRef, error) {
+		return []api.SwitchRef{{Switch: "sw1"}, {Switch: "sw2"}, {Switch: "sw3"}}, nil
+	}, activity.RegisterOptions{Name: string(api.ListSwitches)})
+	r.env.RegisterActivityWithOptions(func(context.Context, api.RequestAuditInput) (api.None, error) {
+		asked++
+		return api.None{}, nil
+	}, activity.RegisterOptions{Name: string(api.RequestAudit)})
+	for i, name := range []string{"sw3", "sw1"} {
+		r.env.RegisterDelayedCallback(func() { r.env.SignalWorkflow(api.SignalAudited, api.AuditReport{Switch: name, Ports: 48}) }, time.Duration(i+1)*time.Minute)
+	}
+	r.env.ExecuteWorkflow(api.WorkflowAudit, api.AuditInput{})
+	var result api.AuditResult
+	if err := r.env.GetWorkflowResult(&result); err != nil {
+		t.Fatal(err)
+	}
+	if asked != 3 || len(result.Reports) != 3 || result.Reports[0].Ports != 48 || !strings.Contains(result.Reports[1].Problem, "did not answer") || result.Reports[2].Ports != 48 {
+		t.Errorf("asked %d: %+v", asked, result)
+	}
 }

@@ -176,6 +176,20 @@ func (o *object) number(name string, most uint64) uint64 {
 	return n
 }
 
+// flag returns a field that is true or false; false where there is none.
+func (o *object) flag(name string) bool {
+	node, found := o.field(name)
+	if !found {
+		return false
+	}
+	value, ok := node.(*ast.BoolNode)
+	if !ok {
+		o.wrong(name, "must be true or false, not %s", kindOf(node))
+		return false
+	}
+	return value.Value
+}
+
 // list returns the elements of a field, none where it is missing.
 func (o *object) list(name string) []ast.Node {
 	node, found := o.field(name)

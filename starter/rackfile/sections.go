@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -104,6 +105,15 @@ func readSwitch(o *object) inventory.Switch {
 		o.check("prefixes", text, func(text string) error { return parsePrefix(text, &prefix) })
 		s.Prefixes = append(s.Prefixes, prefix)
 	}
+	for _, text := range o.texts("vlans") {
+		id, err := strconv.ParseUint(text, 10, 16)
+		if err != nil || id < 1 || id > 4094 {
+			o.wrong("vlans", "has %q, which is no VLAN from 1 to 4094", text)
+		}
+		s.VLANs = append(s.VLANs, int(id))
+	}
+	s.ASN = uint32(o.number("asn", 1<<32-1))
+	s.Heal = o.flag("heal")
 	if _, found := o.field("ports"); !found {
 		o.wrong("ports", "is missing: the interfaces that servers are cabled to")
 	}

@@ -72,6 +72,8 @@ const (
 const (
 	MetricStage  = "ferrodur_stage"
 	MetricParked = "ferrodur_parked"
+	// MetricDrift has the labels switch and site: ports that are not what was asked for.
+	MetricDrift = "ferrodur_drift_ports"
 )
 
 // Types of application errors. Every other error of an activity is worth a retry.

@@ -19,10 +19,19 @@ const (
 // QueueLifecycle. The answer comes as SignalPort.
 const RequestPort Activity[RequestPortInput, None] = "RequestPort"
 
-// Signals between a switch's workflow and those who ask it for ports.
+// RequestAudit asks a switch's workflow to compare the switch with what was asked for, and
+// ListSwitches names the switches that there are. They are on QueueLifecycle.
+const (
+	RequestAudit Activity[RequestAuditInput, None] = "RequestAudit"
+	ListSwitches Activity[AuditInput, []SwitchRef] = "ListSwitches"
+)
+
+// Signals between a switch's workflow and those who ask it for something.
 const (
 	SignalSetPort = "set-port" // PortRequest, to the switch's workflow
 	SignalPort    = "port"     // PortAnswer, to who asked
+	SignalAudit   = "audit"    // Caller, to the switch's workflow
+	SignalAudited = "audited"  // AuditReport, to who asked
 )
 
 // SwitchID is the workflow ID of a switch's only writer.
@@ -65,6 +74,28 @@ type Caller struct {
 	Run      string `json:"run"`
 }
 
+// RequestAuditInput asks the workflow of a switch for a comparison.
+type RequestAuditInput struct {
+	SwitchRef
+	Caller Caller `json:"caller"`
+}
+
+// SwitchRef names a switch.
+type SwitchRef struct {
+	Switch string `json:"switch"`
+	Site   string `json:"site"`
+}
+
+// AuditInput says which switches are compared; no site: those of all sites.
+type AuditInput struct {
+	Site string `json:"site,omitempty"`
+}
+
+// AuditResult is what an audit has found.
+type AuditResult struct {
+	Reports []AuditReport `json:"reports"` // by switch
+}
+
 // PortAnswer is what became of a PortRequest.
 type PortAnswer struct {
 	Request string     `json:"request"`
@@ -73,8 +104,7 @@ type PortAnswer struct {
 
 // RequestPortInput hands a change to the workflow of a switch.
 type RequestPortInput struct {
-	Switch string `json:"switch"`
-	Site   string `json:"site"`
+	SwitchRef
 	PortRequest
 }
 
@@ -107,21 +137,21 @@ const (
 
 // SwitchInput starts a switch's workflow, or continues it.
 type SwitchInput struct {
-	Switch string      `json:"switch"`
-	Site   string      `json:"site"`
-	State  SwitchState `json:"state,omitzero"` // as it was before it continued as new
+	SwitchRef
+	State SwitchState `json:"state,omitzero"` // as it was before it continued as new
 }
 
 // SwitchState is how a switch's workflow stands. QueryState answers with it.
 type SwitchState struct {
-	Switch  string       `json:"switch"`
-	Site    string       `json:"site"`
+	SwitchRef
 	Mode    SwitchMode   `json:"mode"`
 	Reason  string       `json:"reason,omitempty"`  // for the mode, in an operator's words
 	Since   time.Time    `json:"since"`             // of the mode
 	Trouble string       `json:"trouble,omitempty"` // why the switch does nothing, if it should
 	Queue   []QueuedPort `json:"queue,omitempty"`   // first come, first served
 	Done    []DonePort   `json:"done,omitempty"`    // the last ones, newest last
+	Audits  []Caller     `json:"audits,omitempty"`  // who waits for a comparison
+	Audit   *AuditReport `json:"audit,omitempty"`   // the last one
 	// Transactions counts what was carried out together, and Changes the ports in it.
 	Transactions int `json:"transactions"`
 	Changes      int `json:"changes"`
@@ -171,9 +201,11 @@ type AuditSwitchInput struct {
 
 // AuditReport is how a switch differs from what was asked for.
 type AuditReport struct {
-	Switch string  `json:"switch"`
-	Ports  int     `json:"ports"` // compared
-	Drift  []Drift `json:"drift,omitempty"`
+	Switch string `json:"switch"`
+	Ports  int    `json:"ports"` // compared
+	// Problem is why it was not compared.
+	Problem string  `json:"problem,omitempty"`
+	Drift   []Drift `json:"drift,omitempty"`
 }
 
 // Drift is a port that is not what was asked for.

@@ -1,0 +1,152 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"ferrodur/workflows/api"
+)
+
+// SwitchState asks how a switch's workflow stands. One that nobody has asked for anything
+// yet applies what it is asked for.
+func (c *Client) SwitchState(ctx context.Context, ref api.SwitchRef) (api.SwitchState, error) {
+	state := api.SwitchState{SwitchRef: ref, Mode: api.ModeApply}
+	value, err := c.temporal.QueryWorkflow(ctx, api.SwitchID(ref.Switch), "", api.QueryState)
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return state, nil
+	}
+	if err == nil {
+		err = value.Get(&state)
+	}
+	return state, translate(api.SwitchID(ref.Switch), err)
+}
+
+// SetSwitchMode says what a switch's workflow does with changes from now on. What is under
+// way is ended first.
+func (c *Client) SetSwitchMode(ctx context.Context, ref api.SwitchRef, in api.ModeInput) (api.SwitchState, error) {
+	return c.updateSwitch(ctx, ref, api.UpdateMode, in)
+}
+
+// ApproveSwitch lets changes through that wait for approval.
+func (c *Client) ApproveSwitch(ctx context.Context, ref api.SwitchRef, in api.ApproveInput) (api.SwitchState, error) {
+	return c.updateSwitch(ctx, ref, api.UpdateApprove, in)
+}
+
+// RejectSwitch refuses changes that wait; whoever asked for them is told.
+func (c *Client) RejectSwitch(ctx context.Context, ref api.SwitchRef, in api.ApproveInput) (api.SwitchState, error) {
+	return c.updateSwitch(ctx, ref, api.UpdateReject, in)
+}
+
+// updateSwitch sends an update to a switch's workflow, and starts that if there is none.
+func (c *Client) updateSwitch(ctx context.Context, ref api.SwitchRef, name string, input any) (api.SwitchState, error) {
+	var state api.SwitchState
+	id := api.SwitchID(ref.Switch)
+	ctx, cancel := context.WithTimeout(ctx, updatePatience)
+	defer cancel()
+	handle, err := c.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
+		StartWorkflowOperation: c.temporal.NewWithStartWorkflowOperation(startSwitch(ref), api.WorkflowSwitch, api.SwitchInput{SwitchRef: ref}),
+		UpdateOptions: client.UpdateWorkflowOptions{
+			UpdateName: name, Args: []any{input}, WaitForStage: client.WorkflowUpdateStageCompleted,
+		},
+	})
+	if err == nil {
+		err = handle.Get(ctx, &state)
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return state, fmt.Errorf("%s: %w to %q within %s: is a lifecycle worker running?", id, ErrNoAnswer, name, updatePatience)
+	}
+	return state, translate(id, err)
+}
+
+func startSwitch(ref api.SwitchRef) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID:                       api.SwitchID(ref.Switch),
+		TaskQueue:                api.QueueLifecycle,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		StaticSummary:            fmt.Sprintf("ports of %s at %s", ref.Switch, ref.Site),
+	}
+}
+
+// SetPorts asks a switch's workflow for ports, and waits until each is answered. The
+// results are in the order of what was asked for.
+func (c *Client) SetPorts(ctx context.Context, ref api.SwitchRef, ports ...api.ConfigurePortInput) ([]api.PortResult, error) {
+	requests := make([]string, len(ports))
+	for i, port := range ports {
+		requests[i] = fmt.Sprintf("by hand %s %d", port.Server, time.Now().UnixNano())
+		_, err := c.temporal.SignalWithStartWorkflow(ctx, api.SwitchID(ref.Switch), api.SignalSetPort,
+			api.PortRequest{Request: requests[i], ConfigurePortInput: port}, startSwitch(ref), api.WorkflowSwitch, api.SwitchInput{SwitchRef: ref})
+		if err != nil {
+			return nil, translate(api.SwitchID(ref.Switch), err)
+		}
+	}
+	results := make([]api.PortResult, len(ports))
+	answered := map[string]bool{}
+	for {
+		state, err := c.SwitchState(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		for _, done := range state.Done {
+			for i, request := range requests {
+				if done.Request == request {
+					results[i], answered[request] = done.Result, true
+				}
+			}
+		}
+		if len(answered) == len(ports) {
+			return results, nil
+		}
+		select {
+		case <-ctx.Done():
+			return results, fmt.Errorf("%d of %d ports of %s are not answered yet (mode %s): see its queue: %w",
+				len(ports)-len(answered), len(ports), ref.Switch, state.Mode, ctx.Err())
+		case <-time.After(switchPoll):
+		}
+	}
+}
+
+// switchPoll is how often a switch's workflow is asked whether it is done.
+const switchPoll = 200 * time.Millisecond
+
+// Audit has switches compared with what was asked for, and waits for the result.
+func (c *Client) Audit(ctx context.Context, input api.AuditInput) (api.AuditResult, error) {
+	var result api.AuditResult
+	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		TaskQueue: api.QueueLifecycle, StaticSummary: "compare switches with what was asked for",
+	}, api.WorkflowAudit, input)
+	if err != nil {
+		return result, translate(api.WorkflowAudit, err)
+	}
+	return result, translate(run.GetID(), run.Get(ctx, &result))
+}
+
+// auditEvery is how often switches are compared, unless an operator has changed the
+// Schedule.
+const auditEvery = 10 * time.Minute
+
+// ScheduleAudits has all switches compared regularly, by a Temporal Schedule. One that is
+// there is left as it is: operators change it in the Web UI.
+func (c *Client) ScheduleAudits(ctx context.Context) error {
+	_, err := c.temporal.ScheduleClient().Create(ctx, client.ScheduleOptions{
+		ID:      "audit",
+		Spec:    client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: auditEvery}}},
+		Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_SKIP,
+		Action: &client.ScheduleWorkflowAction{
+			ID: "audit", Workflow: api.WorkflowAudit, Args: []any{api.AuditInput{}}, TaskQueue: api.QueueLifecycle,
+			StaticSummary: "compare switches with what was asked for",
+		},
+	})
+	if errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
+		return nil
+	}
+	return err
+}

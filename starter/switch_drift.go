@@ -1,0 +1,152 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"ferrodur/workflows/api"
+)
+
+func (c *cli) switchDriftCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "drift [SWITCH]",
+		Short: "Show the ports that were not what was asked for when they were last compared",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(command *cobra.Command, given []string) error {
+			ctx := command.Context()
+			store, err := c.inventory(ctx)
+			if err != nil {
+				return err
+			}
+			name := strings.Join(given, "")
+			if name != "" {
+				if _, err := store.Switch(ctx, name); err != nil {
+					return err
+				}
+			}
+			drift, err := store.Drift(ctx, name)
+			if err != nil {
+				return err
+			}
+			return c.print(orEmpty(drift), func(t table.Writer) {
+				t.AppendHeader(table.Row{"switch", "port", "server", "since", "would change"})
+				for _, d := range drift {
+					t.AppendRow(table.Row{d.Switch, d.Port, d.Server, since(d.Since), cmp.Or(d.Problem, coloured(d.Lines))})
+				}
+			})
+		},
+	}
+}
+
+func (c *cli) switchDiffCommand() *cobra.Command {
+	var site string
+	command := &cobra.Command{
+		Use:     "diff [SWITCH...]",
+		Short:   "Compare switches with what was asked for, now",
+		Long:    "Compare switches with what was asked for, now. Nothing is changed, unless the switch is declared to heal.",
+		Example: "  starter switch diff sw1\n  starter switch diff --site ewr1",
+		RunE: func(command *cobra.Command, given []string) error {
+			ctx := command.Context()
+			for _, name := range given {
+				ref, err := c.switchRef(ctx, name)
+				if err != nil {
+					return err
+				}
+				site = ref.Site
+			}
+			temporal, err := c.workflows(ctx)
+			if err != nil {
+				return err
+			}
+			result, err := temporal.Audit(ctx, api.AuditInput{Site: site})
+			if err != nil {
+				return err
+			}
+			reports := slices.DeleteFunc(result.Reports, func(r api.AuditReport) bool { return len(given) > 0 && !slices.Contains(given, r.Switch) })
+			return c.print(orEmpty(reports), func(t table.Writer) {
+				t.AppendHeader(table.Row{"switch", "port", "server", "would change"})
+				for _, r := range reports {
+					switch {
+					case r.Problem != "":
+						t.AppendRow(table.Row{r.Switch, "", "", "not compared: " + r.Problem})
+					case len(r.Drift) == 0:
+						t.AppendRow(table.Row{r.Switch, "", "", fmt.Sprintf("nothing: %d ports are what was asked for", r.Ports)})
+					}
+					for _, d := range r.Drift {
+						t.AppendRow(table.Row{r.Switch, d.Port, d.Server, cmp.Or(d.Problem, coloured(d.Lines))})
+					}
+				}
+			})
+		},
+	}
+	command.Flags().StringVar(&site, "site", "", "those of one site")
+	return command
+}
+
+func (c *cli) switchApplyCommand() *cobra.Command {
+	var wait time.Duration
+	command := &cobra.Command{
+		Use:     "apply SWITCH [PORT...]",
+		Short:   "Make ports what was asked for again; all that have drifted, if none is named",
+		Example: "  starter switch drift sw1\n  starter switch apply sw1 swp7",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(command *cobra.Command, given []string) error {
+			ctx := command.Context()
+			rows, err := c.portRows(ctx, given[0])
+			if err != nil {
+				return err
+			}
+			var ports []api.ConfigurePortInput
+			for _, port := range given[1:] {
+				i := slices.IndexFunc(rows, func(r portRow) bool { return r.Port == port })
+				if i < 0 || rows[i].Asked == nil {
+					return fmt.Errorf("nothing was asked for port %q of switch %s yet", port, given[0])
+				}
+				ports = append(ports, *rows[i].Asked)
+			}
+			for _, r := range rows {
+				if len(given) == 1 && r.Asked != nil && len(r.Drift) > 0 {
+					ports = append(ports, *r.Asked)
+				}
+			}
+			if len(ports) == 0 {
+				return c.say([]api.PortResult{}, "no port of %s has drifted: starter switch diff %s compares now", given[0], given[0])
+			}
+			ref, err := c.switchRef(ctx, given[0])
+			if err != nil {
+				return err
+			}
+			temporal, err := c.workflows(ctx)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(ctx, wait)
+			defer cancel()
+			results, err := temporal.SetPorts(ctx, ref, ports...)
+			if err != nil {
+				return err
+			}
+			if err := c.print(results, func(t table.Writer) {
+				t.AppendHeader(table.Row{"port", "changed", "problem"})
+				for _, r := range results {
+					t.AppendRow(table.Row{r.Port, coloured(r.Lines), r.Error})
+				}
+			}); err != nil {
+				return err
+			}
+			if i := slices.IndexFunc(results, func(r api.PortResult) bool { return r.Error != "" }); i >= 0 {
+				return fmt.Errorf("port %s of %s: %s", results[i].Port, ref.Switch, results[i].Error)
+			}
+			return nil
+		},
+	}
+	command.Flags().DurationVar(&wait, "wait", 5*time.Minute, "how long to wait for the answers")
+	return command
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"ferrodur/workflows/api"
+)
+
+func (c *cli) switchQueueCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "queue SWITCH",
+		Short: "Show the changes that wait for a switch, and what they would change",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, given []string) error {
+			state, err := c.switchState(command.Context(), given[0])
+			if err != nil {
+				return err
+			}
+			if state.Trouble != "" && c.format == formatTable {
+				if _, err := fmt.Fprintf(c.out, "%s is away: %s\n\n", state.Switch, state.Trouble); err != nil {
+					return err
+				}
+			}
+			return c.print(state, func(t table.Writer) {
+				t.AppendHeader(table.Row{"request", "server", "profile", "for", "state", "waits", "would change"})
+				for _, q := range state.Queue {
+					standing, lines := "waiting", ""
+					switch {
+					case q.Applying:
+						standing = "under way"
+					case q.Approved:
+						standing = "approved"
+					case q.Preview != nil:
+						standing, lines = "shown", cmp.Or(q.Preview.Error, coloured(q.Preview.Lines))
+					}
+					t.AppendRow(table.Row{q.Request, q.Server, q.Profile, q.Instance, standing, time.Since(q.Since).Round(time.Second), lines})
+				}
+			})
+		},
+	}
+}
+
+// coloured writes a diff, with its colours on a terminal.
+func coloured(lines []string) string {
+	out := make([]string, len(lines))
+	for i, line := range lines {
+		colour := text.FgGreen
+		if strings.HasPrefix(line, "-") {
+			colour = text.FgRed
+		}
+		out[i] = colour.Sprint(line)
+	}
+	return strings.Join(out, "\n")
+}
+
+func (c *cli) switchState(ctx context.Context, name string) (api.SwitchState, error) {
+	ref, err := c.switchRef(ctx, name)
+	if err != nil {
+		return api.SwitchState{}, err
+	}
+	temporal, err := c.workflows(ctx)
+	if err != nil {
+		return api.SwitchState{}, err
+	}
+	return temporal.SwitchState(ctx, ref)
+}
+
+func (c *cli) switchModeCommand(name, short string, mode api.SwitchMode) *cobra.Command {
+	var reason string
+	command := &cobra.Command{
+		Use:     name + " SWITCH",
+		Short:   short,
+		Example: fmt.Sprintf("  starter switch %s sw1 --reason \"change 4711\"", name),
+		Args:    cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, given []string) error {
+			ctx := command.Context()
+			ref, err := c.switchRef(ctx, given[0])
+			if err != nil {
+				return err
+			}
+			temporal, err := c.workflows(ctx)
+			if err != nil {
+				return err
+			}
+			state, err := temporal.SetSwitchMode(ctx, ref, api.ModeInput{Mode: mode, Reason: reason})
+			if err != nil {
+				return err
+			}
+			return c.say(state, "%s is in mode %s; %d changes wait", ref.Switch, state.Mode, state.Waiting())
+		},
+	}
+	command.Flags().StringVar(&reason, "reason", "", "shown to whoever waits")
+	return command
+}
+
+func (c *cli) switchApproveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "approve SWITCH [REQUEST...]",
+		Short:   "Let changes through that wait for approval; all that were shown, if none is named",
+		Example: "  starter switch queue sw1\n  starter switch approve sw1",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(command *cobra.Command, given []string) error {
+			ctx := command.Context()
+			ref, err := c.switchRef(ctx, given[0])
+			if err != nil {
+				return err
+			}
+			temporal, err := c.workflows(ctx)
+			if err != nil {
+				return err
+			}
+			state, err := temporal.ApproveSwitch(ctx, ref, api.ApproveInput{Requests: given[1:]})
+			if err != nil {
+				return err
+			}
+			return c.say(state, "%d of %d changes of %s may be carried out", countApproved(state), len(state.Queue), ref.Switch)
+		},
+	}
+}
+
+func countApproved(state api.SwitchState) int {
+	n := 0
+	for _, q := range state.Queue {
+		if q.Approved {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *cli) switchRejectCommand() *cobra.Command {
+	var reason string
+	command := &cobra.Command{
+		Use:   "reject SWITCH REQUEST...",
+		Short: "Refuse changes that wait; the orders they are for are parked",
+		Args:  cobra.MinimumNArgs(2),
+		RunE: func(command *cobra.Command, given []string) error {
+			ctx := command.Context()
+			ref, err := c.switchRef(ctx, given[0])
+			if err != nil {
+				return err
+			}
+			temporal, err := c.workflows(ctx)
+			if err != nil {
+				return err
+			}
+			state, err := temporal.RejectSwitch(ctx, ref, api.ApproveInput{Requests: given[1:], Reason: reason})
+			if err != nil {
+				return err
+			}
+			return c.say(state, "rejected; %d changes of %s wait", state.Waiting(), ref.Switch)
+		},
+	}
+	command.Flags().StringVar(&reason, "reason", "", "told to whoever asked for the changes")
+	return command
+}

@@ -1,0 +1,73 @@
+package workflows
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"ferrodur/workflows/api"
+)
+
+// auditAnswers is how long an audit waits for the switches' workflows.
+const auditAnswers = 15 * time.Minute
+
+// Audit has every switch compared with what was asked for, each by its own workflow, and
+// says what differs. A Temporal Schedule runs it.
+func Audit(ctx workflow.Context, input api.AuditInput) (api.AuditResult, error) {
+	ctx = options(ctx, "", workflow.ActivityOptions{
+		TaskQueue: api.QueueLifecycle, StartToCloseTimeout: 30 * time.Second, ScheduleToCloseTimeout: auditAnswers,
+	})
+	switches, err := call(ctx, api.ListSwitches, input)
+	if err != nil {
+		return api.AuditResult{}, err
+	}
+	self := workflow.GetInfo(ctx).WorkflowExecution
+	for _, ref := range switches {
+		err := do(ctx, api.RequestAudit, api.RequestAuditInput{SwitchRef: ref, Caller: api.Caller{Workflow: self.ID, Run: self.RunID}})
+		if err != nil {
+			return api.AuditResult{}, err
+		}
+	}
+	var result api.AuditResult
+	answers := workflow.GetSignalChannel(ctx, api.SignalAudited)
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		for {
+			var report api.AuditReport
+			answers.Receive(ctx, &report)
+			if !reported(result, report.Switch) { // one that was asked twice answers twice
+				result.Reports = append(result.Reports, report)
+			}
+		}
+	})
+	_, err = workflow.AwaitWithTimeout(ctx, auditAnswers, func() bool { return len(result.Reports) == len(switches) })
+	for _, ref := range switches {
+		if !reported(result, ref.Switch) {
+			result.Reports = append(result.Reports, api.AuditReport{Switch: ref.Switch, Problem: fmt.Sprintf("workflow %s did not answer within %s", api.SwitchID(ref.Switch), auditAnswers)})
+		}
+	}
+	slices.SortFunc(result.Reports, func(a, b api.AuditReport) int { return cmp.Compare(a.Switch, b.Switch) })
+	workflow.SetCurrentDetails(ctx, auditDetails(result))
+	return result, err
+}
+
+func reported(result api.AuditResult, name string) bool {
+	return slices.ContainsFunc(result.Reports, func(r api.AuditReport) bool { return r.Switch == name })
+}
+
+// auditDetails is what an operator sees at a glance, as Markdown.
+func auditDetails(result api.AuditResult) string {
+	var b strings.Builder
+	b.WriteString("| switch | ports | differ | problem |\n| --- | --- | --- | --- |\n")
+	for _, r := range result.Reports {
+		var differ []string
+		for _, drift := range r.Drift {
+			differ = append(differ, drift.Port)
+		}
+		fmt.Fprintf(&b, "| %s | %d | %s | %s |\n", r.Switch, r.Ports, strings.Join(differ, " "), r.Problem)
+	}
+	return b.String()
+}
