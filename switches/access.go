@@ -14,6 +14,14 @@ type filterList struct {
 	Entries []filterEntry
 }
 
+// JunosFamily is the family in Junos' word.
+func (l filterList) JunosFamily() string {
+	if l.Family == "ip" {
+		return "inet"
+	}
+	return "inet6"
+}
+
 // filterEntry permits packets.
 type filterEntry struct {
 	Seq      int

@@ -15,6 +15,15 @@ type listEntry struct {
 	Seq    int
 	Prefix netip.Prefix
 	Longer int // parts of Prefix down to this length are meant, too; 0: only itself
+	Deny   bool
+}
+
+// Action is what becomes of such an announcement.
+func (e listEntry) Action() string {
+	if e.Deny {
+		return "deny"
+	}
+	return "permit"
 }
 
 // listName names a list after the port that the routes are on.
@@ -50,6 +59,10 @@ func listEntries(intent Intent, carrier string) []listEntry {
 			}
 			entries = append(entries, entry)
 		}
+		if seq == 0 { // a list that is not there lets everything through on some platforms
+			all := everything(link.Host.Is4())
+			entries = append(entries, listEntry{Family: family, Name: listName(carrier, link.Host.Is4(), "in"), Seq: 5, Prefix: all, Longer: all.Addr().BitLen(), Deny: true})
+		}
 		entries = append(entries, listEntry{Family: family, Name: listName(carrier, link.Host.Is4(), "out"), Seq: 5, Prefix: everything(link.Host.Is4())})
 	}
 	return entries
@@ -75,6 +88,13 @@ func neighbourLine(line string) (address, text string, is bool) {
 	return address, text, is
 }
 
+func (i *Intent) bgp() *BGP {
+	if i.BGP == nil {
+		i.BGP = new(BGP)
+	}
+	return i.BGP
+}
+
 // readBGP reads a line of a neighbour, or of the list of what it may announce, into the
 // intent.
 func (i *Intent) readBGP(s statement) {
@@ -87,9 +107,7 @@ func (i *Intent) readBGP(s statement) {
 	if !isList && !isNeighbour {
 		return
 	}
-	if i.BGP == nil {
-		i.BGP = new(BGP)
-	}
+	i.bgp()
 	if isList {
 		permit := slices.Index(fields, "permit")
 		incoming := strings.HasSuffix(fields[2], "-in4") || strings.HasSuffix(fields[2], "-in6")

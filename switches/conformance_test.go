@@ -8,10 +8,12 @@ import (
 	"net"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode"
 
 	"ferrodur/switches"
 	"ferrodur/switches/emulator"
@@ -74,6 +76,22 @@ var benches = map[string]func(*testing.T) *bench{
 			},
 		}
 	},
+	"juniper_junos": emulated("juniper_junos", "xe-0/0/%d", words{
+		prepare: []string{
+			"set routing-options autonomous-system 65000", "set routing-instances red instance-type virtual-router",
+			"set vlans v100 vlan-id 100", "set vlans v101 vlan-id 101", "set vlans v102 vlan-id 102", "set vlans v200 vlan-id 200", "set vlans v300 vlan-id 300",
+		},
+		foreign: func(port string) []string {
+			return []string{
+				"set routing-options static route 203.0.113.128/25 discard", "set interfaces " + port + " hold-time up 100 down 100",
+				"set interfaces " + port + " unit 0 family inet sampling input", "set protocols lldp interface " + port,
+			}
+		},
+		shown:   []string{"static route 203.0.113.128/25 discard", "hold-time up 100 down 100", "family inet sampling input", "protocols lldp interface"},
+		shut:    func(port string) []string { return []string{"set interfaces " + port + " disable"} },
+		refusal: func(line string) string { return "error: refused: " + line },
+		commits: true,
+	}),
 	"arista_eos": emulated("arista_eos", "Ethernet%d", with(industryWords(), func(w *words) { w.commits = true })),
 }
 
@@ -127,11 +145,13 @@ func (b *bench) must(t *testing.T, intent switches.Intent) switches.Change {
 
 func (b *bench) has(feature string) bool { return !slices.Contains(b.lacks, feature) }
 
-// intentsOf are what a port can be, by what is special about it.
+// intentsOf are what a port can be, by what is special about it. Each port has its own
+// addresses.
 func intentsOf(port string) map[string]switches.Intent {
+	n, _ := strconv.Atoi(port[strings.LastIndexFunc(port, func(r rune) bool { return !unicode.IsDigit(r) })+1:])
 	routed := switches.Intent{
 		Port: port, Profile: switches.Tenant, Description: "ams1-r1-s1 instance/o-42",
-		Addresses: prefixes("198.51.100.10/31", "2001:db8:0:10::/127"),
+		Addresses: prefixes(fmt.Sprintf("198.51.100.%d/31", 2*n), fmt.Sprintf("2001:db8:0:%x::/127", n)),
 	}
 	ipv4 := routed
 	ipv4.Addresses = routed.Addresses[:1]
@@ -514,7 +534,7 @@ func ignoredLine(t *testing.T, b *bench) {
 	intents := intentsOf(port)
 	b.must(t, intents["quarantine"])
 	before := b.running(t)
-	b.emulated.Fail(emulator.Faults{Ignore: func(line string) bool { return strings.Contains(line, "198.51.100.10/31") }})
+	b.emulated.Fail(emulator.Faults{Ignore: func(line string) bool { return strings.Contains(line, intents["routed"].Addresses[0].Addr().String()) }})
 	_, err := applyOne(t, b.open(t), intents["routed"])
 	var mismatch *switches.MismatchError
 	if !errors.As(err, &mismatch) || len(mismatch.Diff) == 0 {
@@ -578,7 +598,6 @@ func neverConfirmed(t *testing.T, b *bench) {
 // work.
 func twoMasters(t *testing.T, b *bench) {
 	one, other := intentsOf(b.port(20))["routed"], intentsOf(b.port(21))["routed"]
-	other.Addresses = prefixes("203.0.113.10/31", "2001:db8:0:11::/127")
 	errs := make(chan error, 2)
 	for _, intent := range []switches.Intent{one, other} {
 		go func() {

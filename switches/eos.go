@@ -6,10 +6,8 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"slices"
 	"strings"
-	"time"
 )
 
 // eos is the driver for Arista EOS: changes are made in a configuration session, committed
@@ -134,8 +132,8 @@ func (d eos) parse(port string, owned []statement) Intent {
 	return intent
 }
 
-func (d eos) edit(port string, have, want []statement) []string {
-	return d.style().edit(port, have, want)
+func (d eos) edit(port string, have section, want []statement) []string {
+	return d.style().edit(port, have.owned, want)
 }
 
 func (d eos) transact(ctx context.Context, cli *terminal, t transaction) error {
@@ -192,7 +190,7 @@ func (d eos) enter(ctx context.Context, cli *terminal) (session string, err erro
 		if err := cli.insist(ctx, "abort", d.refused); err != nil {
 			return "", err
 		}
-		if err := d.pause(ctx); err != nil {
+		if err := pause(ctx); err != nil {
 			return "", err
 		}
 	}
@@ -227,17 +225,6 @@ func (d eos) sessions(ctx context.Context, cli *terminal) (map[string]string, er
 	return open, nil
 }
 
-// pause waits for another program that uses the switch.
-func (eos) pause(ctx context.Context) error {
-	const least = 100 * time.Millisecond
-	select {
-	case <-time.After(least + time.Duration(mathrand.Int64N(int64(2*least)))):
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrLocked, ctx.Err())
-	}
-}
-
 // settle aborts orphans. It waits for the end of a timer: another program may be verifying
 // what it has committed.
 func (d eos) settle(ctx context.Context, cli *terminal) error {
@@ -258,7 +245,7 @@ func (d eos) settle(ctx context.Context, cli *terminal) error {
 		if !timed {
 			return nil
 		}
-		if err := d.pause(ctx); err != nil {
+		if err := pause(ctx); err != nil {
 			return err
 		}
 	}

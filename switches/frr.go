@@ -183,7 +183,7 @@ func (frr) parse(port string, owned []statement) Intent {
 	return intent
 }
 
-func (frr) edit(port string, have, want []statement) []string {
+func (frr) edit(port string, have section, want []statement) []string {
 	return indentedEdit{
 		negate: frrNegate,
 		once: func(s statement) string {
@@ -194,7 +194,7 @@ func (frr) edit(port string, have, want []statement) []string {
 			}
 			return ""
 		},
-	}.commands(have, want, under("interface "+port, frrShut))
+	}.commands(have.owned, want, under("interface "+port, frrShut))
 }
 
 func frrNegate(line string) string {

@@ -166,6 +166,7 @@ func TestEditFRR(t *testing.T) {
 		{"tenant to a speaker of BGP", tenant, speaker, []string{
 			"ip prefix-list ferrodur-swp1-in4 seq 5 permit 192.0.2.64/28 le 32",
 			"ip prefix-list ferrodur-swp1-out4 seq 5 permit 0.0.0.0/0",
+			"ipv6 prefix-list ferrodur-swp1-in6 seq 5 deny ::/0 le 128",
 			"ipv6 prefix-list ferrodur-swp1-out6 seq 5 permit ::/0",
 			"router bgp 65000",
 			"neighbor 203.0.113.1 remote-as 65010",
@@ -199,7 +200,7 @@ func TestEditFRR(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := (frr{}).edit("swp1", have, want); !slices.Equal(got, test.want) {
+			if got := (frr{}).edit("swp1", section{owned: have}, want); !slices.Equal(got, test.want) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
@@ -213,7 +214,7 @@ func TestEditFRRBackToNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"interface swp1", "no description", "no shutdown", "exit"}
-	if got := (frr{}).edit("swp1", have, nil); !slices.Equal(got, want) {
+	if got := (frr{}).edit("swp1", section{owned: have}, nil); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -82,15 +82,18 @@ type VLANs struct {
 	Tagged   []int `json:"tagged,omitempty"`   // rising
 }
 
-// Allowed are the VLANs of a trunk, the untagged one among them, in the form "10-12,20".
-func (v VLANs) Allowed() string {
+// All are the VLANs of the port, the untagged one among them.
+func (v VLANs) All() []int {
 	ids := slices.Clone(v.Tagged)
 	if v.Untagged != 0 {
 		ids = append(ids, v.Untagged)
 	}
 	slices.Sort(ids)
-	return vlanRanges(ids)
+	return ids
 }
+
+// Allowed are all of them in the form "10-12,20".
+func (v VLANs) Allowed() string { return vlanRanges(v.All()) }
 
 // Bond is a link aggregation group that speaks LACP (IEEE 802.1AX). What the port carries
 // is configured on the group; members of one group have intents that say the same.

@@ -30,8 +30,8 @@ type driver interface {
 	render(device Device, intent Intent) ([]statement, error)
 	// parse makes an intent of such statements. It believes the description's profile.
 	parse(port string, owned []statement) Intent
-	// edit returns the commands that lead a port from have to want, which differ.
-	edit(port string, have, want []statement) []string
+	// edit returns the commands that lead a port from what it owns to want, which differ.
+	edit(port string, have section, want []statement) []string
 	// refused tells whether an answer to such a command says no.
 	refused(answer string) bool
 	// transact carries out a transaction with what safety the platform has. After nil it
@@ -47,6 +47,8 @@ func driverFor(platform string) (driver, error) {
 	switch platform {
 	case "frr":
 		return frr{}, nil
+	case "juniper_junos":
+		return junos{}, nil
 	case "arista_eos":
 		return eos{}, nil
 	}
@@ -57,6 +59,8 @@ func driverFor(platform string) (driver, error) {
 // on, and all others, which are not touched.
 type section struct {
 	owned, foreign []statement
+	// beside is what concerns other ports, and stands where something of this one stands.
+	beside []statement
 }
 
 // intent is what a section amounts to. Its profile is empty if the statements are not
@@ -87,6 +91,14 @@ func (v view) BGPLists() []listEntry { return listEntries(v.Intent, v.Carrier) }
 
 // FilterLists are the access lists of the port.
 func (v view) FilterLists() []filterList { return filterLists(v.Intent, v.Carrier) }
+
+// EthernetMTU is the MTU with the headers that it does not count.
+func (v view) EthernetMTU() int {
+	if v.VLANs != nil && len(v.VLANs.Tagged) > 0 {
+		return v.MTU + ethernetHeader + vlanTag
+	}
+	return v.MTU + ethernetHeader
+}
 
 // RouteName is what routes to the host are called.
 func (v view) RouteName() string { return routeName(v.Carrier) }

@@ -21,8 +21,9 @@ const (
 
 // terminal is a logged-in CLI. After an error other than *RefusedError it is of no use.
 type terminal struct {
-	wire *wire
-	cli  *network.Driver
+	wire        *wire
+	cli         *network.Driver
+	configuring bool // in configuration mode
 }
 
 // openTerminal finds the first prompt. The definition is in scrapligo's YAML form; command
@@ -51,6 +52,7 @@ func (t *terminal) configure(ctx context.Context, commands []command, refused fu
 		if err := t.cli.AcquirePriv(configuration); err != nil {
 			return err
 		}
+		t.configuring = true
 		for _, c := range commands {
 			line := c.text
 			if c.secret != "" {
@@ -88,6 +90,7 @@ func (t *terminal) insist(ctx context.Context, line string, refused func(answer 
 
 // leave leaves configuration mode, if the terminal is in it.
 func (t *terminal) leave(ctx context.Context) error {
+	t.configuring = false
 	return t.exchange(ctx, func() error { return t.cli.AcquirePriv(operational) })
 }
 

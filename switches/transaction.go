@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 )
 
 // transaction is a change of some ports that are configured together.
@@ -60,10 +62,21 @@ func lineByLine(ctx context.Context, cli *terminal, t transaction, refused func(
 	return err
 }
 
+// pause waits a little for another program that uses the switch, not always as long.
+func pause(ctx context.Context) error {
+	const least = 100 * time.Millisecond
+	select {
+	case <-time.After(least + rand.N(2*least)):
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrLocked, ctx.Err())
+	}
+}
+
 // plan is the change of one port, thought out and not begun.
 type plan struct {
 	intent Intent
-	have   []statement // owned, before
+	have   section     // before
 	want   []statement // owned, after
 	change Change
 }
@@ -129,7 +142,7 @@ func (s *Session) plan(l look, intent Intent) (plan, error) {
 	for _, foreign := range have.foreign {
 		change.Foreign = append(change.Foreign, foreign.String())
 	}
-	return plan{intent: intent, have: have.owned, want: want, change: change}, nil
+	return plan{intent: intent, have: have, want: want, change: change}, nil
 }
 
 // carryOut makes plans true together. Where the switch refuses some of them, the others
@@ -181,7 +194,9 @@ func (s *Session) transaction(l look, plans []*plan) transaction {
 	for _, p := range plans {
 		// What another member of the same group still needs stays.
 		kept := without(s.neededByOthers(l, plans, p), p.want)
-		t.commands = append(t.commands, s.commands(p, without(p.have, kept), p.want)...)
+		have := p.have
+		have.owned = without(have.owned, kept)
+		t.commands = append(t.commands, s.commands(p, have, p.want)...)
 	}
 	t.unchanged = func(ctx context.Context) error {
 		now, err := s.look(ctx)
@@ -209,7 +224,7 @@ func (s *Session) transaction(l look, plans []*plan) transaction {
 // neededByOthers are the statements that ports other than p's have, or will have, where
 // the port is one of a group.
 func (s *Session) neededByOthers(l look, plans []*plan, p *plan) []statement {
-	if s.driver.parse(p.intent.Port, p.have).Bond == nil {
+	if s.driver.parse(p.intent.Port, p.have.owned).Bond == nil {
 		return nil
 	}
 	var needed []statement
@@ -226,7 +241,7 @@ func (s *Session) neededByOthers(l look, plans []*plan, p *plan) []statement {
 	return needed
 }
 
-func (s *Session) commands(p *plan, have, want []statement) []command {
+func (s *Session) commands(p *plan, have section, want []statement) []command {
 	var commands []command
 	for _, text := range s.driver.edit(p.intent.Port, have, want) {
 		commands = append(commands, command{port: p.intent.Port, text: text, secret: p.intent.password()})
@@ -259,8 +274,8 @@ func (s *Session) undo(ctx context.Context, plans []*plan) error {
 		if err != nil {
 			return err
 		}
-		if len(difference(found.owned, p.have)) > 0 {
-			commands = append(commands, s.commands(p, found.owned, p.have)...)
+		if len(difference(found.owned, p.have.owned)) > 0 {
+			commands = append(commands, s.commands(p, found, p.have.owned)...)
 		}
 	}
 	err = errors.Join(s.cli.configure(ctx, commands, s.driver.refused), s.cli.leave(ctx))

@@ -97,6 +97,8 @@ func Start(listener net.Listener, config Config) (*Device, error) {
 	}
 	d := &Device{config: config, listener: listener, signer: signer, open: map[net.Conn]bool{}}
 	switch config.Platform {
+	case "juniper_junos":
+		d.platform = newJunos(d)
 	case "arista_eos":
 		d.platform = newEOS(d)
 	default:

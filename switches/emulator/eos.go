@@ -49,7 +49,7 @@ func newEOS(d *Device) *eos {
 		"bgp":        {`router-id \S+`, `neighbor \S+ (remote-as|description|password|maximum-routes) .+`},
 		"bgp-family": {`neighbor \S+ (activate|default-originate|prefix-list \S+ (in|out))`, `network \S+`},
 		"acl":        {`\d+ (permit|deny) .+`},
-		"list":       {`seq \d+ permit \S+( le \d+)?`},
+		"list":       {`seq \d+ (permit|deny) \S+( le \d+)?`},
 		"vlan":       {`name \S+`},
 		"vrf":        {`rd \S+`},
 	}

@@ -1,0 +1,334 @@
+package emulator
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// junos emulates Juniper's Junos as its "CLI User Guide" describes it: "Entering and
+// Exiting the Junos OS CLI Configuration Mode" for configure exclusive, "Committing a Junos
+// OS Configuration" for commit check, commit confirmed and the automatic roll-back,
+// "Displaying set Commands from the Junos OS Configuration" for display set.
+type junos struct {
+	device  *Device
+	known   []*regexp.Regexp // lines that it takes
+	single  []*regexp.Regexp // up to the value, of which there is one
+	now     flat
+	former  []flat // rollback 1 and further
+	timer   *time.Timer
+	pending string         // the time of a commit that waits to be confirmed
+	owner   *junosDialogue // of the exclusive configuration
+	shared  flat           // the candidate
+}
+
+const (
+	junosPrefix = `[0-9a-f.:]+/\d+`
+	junosWord   = `[\w./:-]+`
+	junosText   = `(?:"[^"]*"|\S+)`
+)
+
+func newJunos(d *Device) *junos {
+	interfaces := `interfaces ` + junosWord
+	unit := interfaces + ` unit \d+`
+	instance := `(?:routing-instances ` + junosWord + ` )?`
+	bgp := instance + `protocols bgp group ` + junosWord
+	filter := `firewall family inet6? filter ` + junosWord + ` term ` + junosWord
+	policy := `policy-options policy-statement ` + junosWord
+	j := &junos{
+		device: d,
+		now:    flat{"version 22.4R3.25", "system host-name " + d.config.Name, "system services ssh"},
+		known: matching(
+			`system (host-name|ntp server|syslog host) \S+`,
+			interfaces+` (description `+junosText+`|mtu \d+|disable|native-vlan-id \d+|ether-options 802\.3ad ae\d+|hold-time up \d+ down \d+|speed \S+)`,
+			interfaces+` aggregated-ether-options (lacp (active|passive|force-up|periodic (fast|slow))|minimum-links \d+)`,
+			unit+` (family inet|family inet6|description `+junosText+`)`, unit+` family inet6? (address `+junosPrefix+`|filter input `+junosWord+`|sampling input|mtu \d+)`,
+			unit+` family ethernet-switching (interface-mode (access|trunk)|vlan members \S+|storm-control \S+)`,
+			`vlans `+junosWord+` vlan-id \d+`,
+			`routing-instances `+junosWord+` (instance-type \S+|interface \S+|route-distinguisher \S+|vrf-target \S+)`,
+			instance+`routing-options static route `+junosPrefix+` (next-hop \S+|discard|tag \d+|preference \d+)`,
+			instance+`routing-options rib \S+ static route `+junosPrefix+` (next-hop \S+|discard|tag \d+)`,
+			`routing-options (router-id \S+|autonomous-system \d+)`,
+			bgp+` (type (external|internal)|description `+junosText+`)`,
+			bgp+` neighbor \S+ (peer-as \d+|authentication-key `+junosText+`|import `+junosWord+`|export `+junosWord+`|family inet6? unicast prefix-limit (maximum \d+|teardown))`,
+			policy+` term `+junosWord+` (from route-filter `+junosPrefix+` (exact|orlonger)|then (accept|reject))`, policy+` then (accept|reject)`,
+			filter+` (from (source-address|destination-address) `+junosPrefix+`|from (source|destination)-port \d+|from protocol \S+|then (accept|discard))`,
+			`protocols router-advertisement interface \S+ ((max|min)-advertisement-interval \d+|prefix \S+)`,
+			instance+`forwarding-options dhcp-relay (server-group `+junosWord+` \S+|group `+junosWord+` (active-server-group `+junosWord+`|interface \S+))`,
+			`protocols lldp interface \S+`,
+		),
+		single: matching(
+			interfaces+` (description|mtu|native-vlan-id|ether-options 802\.3ad|speed)`, unit+` family ethernet-switching interface-mode`, unit+` family inet6? filter input`,
+			`system host-name`, `routing-instances `+junosWord+` instance-type`, bgp+` type`, bgp+` neighbor \S+ (peer-as|authentication-key|import|export)`,
+			bgp+` neighbor \S+ family inet6? unicast prefix-limit maximum`, policy+` then`, policy+` term `+junosWord+` then`,
+			`protocols router-advertisement interface \S+ (max|min)-advertisement-interval`, instance+`forwarding-options dhcp-relay group `+junosWord+` active-server-group`,
+			`routing-options autonomous-system`, `vlans `+junosWord+` vlan-id`,
+		),
+	}
+	return j
+}
+
+// presence are containers that stay, empty, when the last line below them is taken away.
+var presence = regexp.MustCompile(`^interfaces \S+ unit \d+( family \S+)?`)
+
+// set takes a line into a configuration. The answer is a complaint, or empty.
+func (j *junos) set(config *flat, line string) string {
+	if !matchesAny(j.known, line) {
+		return "                  ^\nsyntax error."
+	}
+	words := strings.Fields(line)
+	if i := strings.Index(line, `"`); i > 0 { // a text of one word is shown without quotation marks
+		if text := strings.Trim(line[i:], `"`); !strings.ContainsAny(text, " <>") {
+			line = line[:i] + text
+		}
+	}
+	for n := range words {
+		if path := strings.Join(words[:n+1], " "); matchesAny(j.single, path) {
+			config.remove(path)
+		}
+	}
+	for n := range words { // containers are shown by what stands in them
+		path := strings.Join(words[:n], " ")
+		if i := slices.Index(*config, path); i >= 0 && path != line {
+			*config = slices.Delete(*config, i, i+1)
+		}
+	}
+	if !slices.Contains(*config, line) {
+		*config = append(*config, line)
+	}
+	return ""
+}
+
+func (j *junos) remove(config *flat, path string) string {
+	if !config.remove(path) {
+		return "warning: statement not found"
+	}
+	if container := presence.FindString(path); container != "" && container != path && !config.has(container) {
+		*config = append(*config, container)
+	}
+	return ""
+}
+
+// check is what commit check finds.
+func (j *junos) check(config flat) string {
+	for _, line := range config {
+		words := strings.Fields(line)
+		last := words[len(words)-1]
+		switch {
+		case strings.Contains(line, " filter input ") && !config.has("firewall family "+words[5]+" filter "+last):
+			return fmt.Sprintf("[edit interfaces %s unit 0 family %s]\n  'filter'\n    Referenced filter '%s' is not defined\nerror: configuration check-out failed", words[1], words[5], last)
+		case strings.Contains(line, " import ferro") && !config.has("policy-options policy-statement "+last):
+			return "error: Policy error: Policy " + last + " referenced but not defined\nerror: configuration check-out failed"
+		case strings.Contains(line, " vlan members ") && !slices.ContainsFunc(config, func(l string) bool { return strings.HasPrefix(l, "vlans ") && strings.HasSuffix(l, " vlan-id "+last) }):
+			return fmt.Sprintf("error: vlan with vlan-id %s not defined\nerror: configuration check-out failed", last)
+		case strings.Contains(line, " ether-options 802.3ad ") && len(words) > 4 && config.has("interfaces "+words[1]+" unit 0"):
+			return fmt.Sprintf("[edit interfaces %s]\n  'unit 0'\n    logical unit is not allowed on aggregated ethernet interface link\nerror: configuration check-out failed", words[1])
+		case strings.Contains(line, " neighbor ") && strings.Contains(line, " import ") && !config.has(line[:strings.Index(line, " import ")]+" peer-as"):
+			return "error: Error in neighbor " + words[len(words)-3] + " of group: peer AS number must be configured for an external peer\nerror: configuration check-out failed"
+		}
+	}
+	return ""
+}
+
+func (j *junos) running() string { return j.text(j.now) }
+
+// text is a configuration as display set shows it: secrets are not readable.
+func (j *junos) text(config flat) string {
+	var text strings.Builder
+	for _, line := range config {
+		if head, secret, found := strings.Cut(line, " authentication-key "); found {
+			line = fmt.Sprintf(`%s authentication-key "$9$%X" ## SECRET-DATA`, head, obscured(strings.Trim(secret, `"`)))
+		}
+		text.WriteString("set " + line + "\n")
+	}
+	return text.String()
+}
+
+func (j *junos) byHand(lines []string) error {
+	for _, line := range lines {
+		verb, rest, _ := strings.Cut(line, " ")
+		complaint := "unknown command."
+		switch verb {
+		case "set":
+			complaint = j.set(&j.now, rest)
+		case "delete":
+			complaint = j.remove(&j.now, rest)
+		}
+		if complaint != "" {
+			return fmt.Errorf("%q: %s", line, complaint)
+		}
+	}
+	return nil
+}
+
+func (j *junos) login(line *shell) dialogue { return &junosDialogue{junos: j, shell: line} }
+
+type junosDialogue struct {
+	junos     *junos
+	shell     *shell
+	exclusive bool // in configuration mode
+}
+
+func (d *junosDialogue) prompt() string {
+	who := d.junos.device.config.User + "@" + d.junos.device.config.Name
+	if d.exclusive {
+		return "\n[edit]\n" + who + "# "
+	}
+	return "\n" + who + "> "
+}
+
+// hangUp: uncommitted changes of an exclusive configuration are discarded.
+func (d *junosDialogue) hangUp() {
+	if d.exclusive {
+		d.junos.owner, d.exclusive = nil, false
+	}
+}
+
+func (d *junosDialogue) answer(line string) (string, bool) {
+	j := d.junos
+	line, _, _ = strings.Cut(line, " | no-more")
+	if d.exclusive {
+		rest, is := strings.CutPrefix(line, "run ")
+		if !is {
+			return d.configure(line), false
+		}
+		line = rest
+	}
+	switch {
+	case line == "":
+	case line == "set cli screen-length 0":
+		d.shell.paged = false
+		return "Screen length set to 0", false
+	case strings.HasPrefix(line, "set cli "):
+		return "", false
+	case line == "exit" && !d.exclusive:
+		return "", true
+	case line == "show configuration | display set":
+		return j.running(), false
+	case line == "show interfaces terse":
+		return j.terse(), false
+	case line == "show system commit":
+		return j.commits(), false
+	case line == "configure exclusive" && !d.exclusive:
+		return d.enter(), false
+	default:
+		return "          ^\nunknown command.", false
+	}
+	return "", false
+}
+
+func (d *junosDialogue) enter() string {
+	j := d.junos
+	by := j.device.faults.LockedBy
+	if by == "" && j.owner != nil {
+		by = j.device.config.User
+	}
+	if by != "" {
+		return fmt.Sprintf("error: configuration database locked by:\n  %s terminal p0 (pid 4242) on since 2026-11-23 10:00:00 UTC\n      exclusive [edit]", by)
+	}
+	j.owner, d.exclusive = d, true
+	j.shared = slices.Clone(j.now)
+	return "warning: uncommitted changes will be discarded on exit\nEntering configuration mode"
+}
+
+func (d *junosDialogue) configure(line string) string {
+	j := d.junos
+	verb, rest, _ := strings.Cut(line, " ")
+	switch verb {
+	case "":
+	case "set":
+		return j.set(&j.shared, rest)
+	case "delete":
+		return j.remove(&j.shared, rest)
+	case "rollback":
+		n, err := strconv.Atoi(rest)
+		switch {
+		case err != nil || n > len(j.former):
+			return "error: could not find rollback configuration"
+		case n == 0:
+			j.shared = slices.Clone(j.now)
+		default:
+			j.shared = slices.Clone(j.former[n-1])
+		}
+		return "load complete"
+	case "commit":
+		return d.commit(rest)
+	case "exit":
+		d.hangUp()
+		return "Exiting configuration mode"
+	default:
+		return "          ^\nunknown command."
+	}
+	return ""
+}
+
+func (d *junosDialogue) commit(how string) string {
+	j := d.junos
+	if complaint := j.check(j.shared); complaint != "" {
+		return complaint
+	}
+	if how == "check" {
+		return "configuration check succeeds"
+	}
+	minutes := 0
+	if text, is := strings.CutPrefix(how, "confirmed "); is {
+		var err error
+		if minutes, err = strconv.Atoi(text); err != nil || minutes < 1 {
+			return "error: invalid value for rollback timeout"
+		}
+	} else if how != "" {
+		return "syntax error."
+	}
+	d.shell.sleep(j.device.faults.CommitTime)
+	if complaint := j.device.faults.FailCommit; complaint != "" {
+		return complaint
+	}
+	confirms := j.timer != nil && slices.Equal(j.shared, j.now)
+	if j.timer != nil {
+		j.timer.Stop()
+		j.timer, j.pending = nil, ""
+	}
+	if confirms {
+		return "commit complete"
+	}
+	before := j.now
+	j.former = append([]flat{before}, j.former[:min(len(j.former), 49)]...)
+	j.now = slices.Clone(j.shared)
+	j.device.counts.Commits++
+	if minutes == 0 {
+		return "commit complete"
+	}
+	j.pending = fmt.Sprintf("%dmins", minutes)
+	j.timer = j.device.after(time.Duration(minutes)*time.Minute, func() {
+		j.former = append([]flat{j.now}, j.former...)
+		j.now, j.timer, j.pending = before, nil, ""
+	})
+	return fmt.Sprintf("commit confirmed will be automatically rolled back in %d minutes unless confirmed\ncommit complete\n\n# commit confirmed will be rolled back in %d minutes", minutes, minutes)
+}
+
+func (j *junos) commits() string {
+	latest := "0   2026-11-23 10:00:00 UTC by operator via cli"
+	if j.pending != "" {
+		latest += " commit confirmed, rollback in " + j.pending
+	}
+	return latest + "\n1   2026-11-23 09:00:00 UTC by operator via cli\n"
+}
+
+func (j *junos) terse() string {
+	var text strings.Builder
+	text.WriteString("Interface               Admin Link Proto    Local                 Remote\n")
+	for _, port := range j.device.config.Ports {
+		admin, link := "up", "up"
+		if slices.Contains(j.now, "interfaces "+port+" disable") {
+			admin, link = "down", "down"
+		}
+		fmt.Fprintf(&text, "%-23s %-5s %s\n", port, admin, link)
+		if j.now.has("interfaces " + port + " unit 0") {
+			fmt.Fprintf(&text, "%-23s %-5s %s   inet\n", port+".0", admin, link)
+		}
+	}
+	return text.String()
+}
