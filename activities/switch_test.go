@@ -1,12 +1,17 @@
 package activities_test
 
 import (
+	"net"
+	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"ferrodur/activities"
 	"ferrodur/inventory"
 	"ferrodur/switches"
+	"ferrodur/switches/emulator"
 	"ferrodur/workflows/api"
 )
 
@@ -36,4 +41,105 @@ func TestSwitchTrouble(t *testing.T) {
 	p.serves(&activities.Switch{Inventory: p.inventory, Sessions: switches.NewSessions(switches.Config{})})
 	_, err := run(p, api.ConfigurePort, api.ConfigurePortInput{Server: "s9", Profile: api.QuarantineProfile})
 	requireError(t, err, api.ErrorRefused, "s9")
+}
+
+// newEmulated makes sw1 an emulated switch, with servers s1 and s2 on it.
+func newEmulated(t *testing.T, heal bool) (*place, *emulator.Device) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	device, err := emulator.Start(listener, emulator.Config{
+		Platform: "arista_eos", Name: "sw1", Ports: []string{"Ethernet1", "Ethernet2"}, User: "ferrodur", Password: secret, Hurry: 1000,
+	})
+	require.NoError(t, err)
+	t.Cleanup(device.Close)
+	p := newPlace(t, func(d *inventory.Declaration) {
+		sw := &d.Switches[0]
+		sw.Platform, sw.Address, sw.HostKey, sw.Heal = "arista_eos", device.Address(), device.HostKey(), heal
+		sw.Ports = []string{"Ethernet1", "Ethernet2"}
+		d.Servers[0].Port = "Ethernet1"
+		second := d.Servers[0]
+		second.Name, second.Port, second.MAC, second.BMC.Address = "s2", "Ethernet2", "02:00:00:00:00:02", "127.0.0.1:2"
+		d.Servers = append(d.Servers, second)
+	})
+	return p.serves(&activities.Switch{Inventory: p.inventory, Sessions: switches.NewSessions(switches.Config{})}), device
+}
+
+func tenantPort(server, link string) api.ConfigurePortInput {
+	prefix := netip.MustParsePrefix(link)
+	return api.ConfigurePortInput{
+		Server: server, Profile: api.TenantProfile, Instance: "instance/o-1",
+		Links: api.Links{IPv4: api.Link{Switch: prefix, Server: netip.PrefixFrom(prefix.Addr().Next(), 31)}},
+	}
+}
+
+// Ports are configured together; one that cannot be had is its own caller's trouble.
+func TestConfigurePorts(t *testing.T) {
+	p, device := newEmulated(t, false)
+	ask := api.ConfigurePortsInput{Switch: "sw1", Ports: []api.ConfigurePortInput{
+		tenantPort("s1", "198.51.100.0/31"), tenantPort("s9", "198.51.100.4/31"), tenantPort("s2", "198.51.100.2/31"),
+	}}
+	ask.DryRun = true
+	shown, err := run(p, api.ConfigurePorts, ask)
+	require.NoError(t, err)
+	require.Contains(t, shown[0].Lines, "+ interface Ethernet1 / ip address 198.51.100.0/31")
+	require.Zero(t, device.Counts().Commits)
+	asked, err := p.inventory.AskedPorts(t.Context(), "sw1")
+	require.NoError(t, err)
+	require.Empty(t, asked)
+
+	ask.DryRun = false
+	results, err := run(p, api.ConfigurePorts, ask)
+	require.NoError(t, err)
+	require.Equal(t, 1, device.Counts().Commits)
+	require.Equal(t, []bool{true, false, true}, []bool{results[0].Changed, results[1].Changed, results[2].Changed})
+	require.Equal(t, []string{"", api.ErrorRefused, ""}, []string{results[0].ErrorType, results[1].ErrorType, results[2].ErrorType})
+	require.Contains(t, device.Running(), "ip address 198.51.100.2/31")
+	asked, err = p.inventory.AskedPorts(t.Context(), "sw1")
+	require.NoError(t, err)
+	require.Len(t, asked, 2)
+
+	again, err := run(p, api.ConfigurePorts, ask)
+	require.NoError(t, err)
+	require.False(t, again[0].Changed)
+	require.Equal(t, 1, device.Counts().Commits)
+}
+
+// What someone changes by hand is found, kept while it is there, and forgotten after.
+func TestAuditSwitch(t *testing.T) {
+	for _, heal := range []bool{false, true} {
+		p, device := newEmulated(t, heal)
+		first := tenantPort("s1", "198.51.100.0/31")
+		_, err := run(p, api.ConfigurePorts, api.ConfigurePortsInput{Switch: "sw1", Ports: []api.ConfigurePortInput{first, tenantPort("s2", "198.51.100.2/31")}})
+		require.NoError(t, err)
+		report, err := run(p, api.AuditSwitch, api.AuditSwitchInput{Switch: "sw1"})
+		require.NoError(t, err)
+		require.Equal(t, api.AuditReport{Switch: "sw1", Ports: 2}, report)
+
+		require.NoError(t, device.ByHand("interface Ethernet1", "shutdown"))
+		sessions := device.Counts().Sessions
+		for range 2 {
+			report, err = run(p, api.AuditSwitch, api.AuditSwitchInput{Switch: "sw1"})
+			require.NoError(t, err)
+		}
+		require.Equal(t, sessions+2, device.Counts().Sessions)
+		want := api.Drift{Port: "Ethernet1", Server: "s1", Lines: []string{"- interface Ethernet1 / shutdown"}}
+		if heal {
+			want.Heal = &first
+		}
+		require.Equal(t, []api.Drift{want}, report.Drift)
+		kept, err := p.inventory.Drift(t.Context(), "sw1")
+		require.NoError(t, err)
+		require.Len(t, kept, 1)
+		require.Equal(t, want.Lines, kept[0].Lines)
+		require.True(t, kept[0].SeenAt.After(kept[0].Since))
+
+		_, err = run(p, api.ConfigurePorts, api.ConfigurePortsInput{Switch: "sw1", Ports: []api.ConfigurePortInput{first}})
+		require.NoError(t, err)
+		_, err = run(p, api.AuditSwitch, api.AuditSwitchInput{Switch: "sw1"})
+		require.NoError(t, err)
+		kept, err = p.inventory.Drift(t.Context(), "")
+		require.NoError(t, err)
+		require.Empty(t, kept)
+	}
 }

@@ -71,7 +71,7 @@ func TestTasksAreThere(t *testing.T) {
 		there[task.Name] = true
 	}
 	named := regexp.MustCompile(`go tool task ([a-z:0-9]+)`)
-	for _, document := range []string{"../README.md", "howto.md", "reference.md", "addresses.md", "addresses-reference.md", "architecture.md", "../.ci/run"} {
+	for _, document := range []string{"../README.md", "howto.md", "reference.md", "addresses.md", "addresses-reference.md", "switches.md", "architecture.md", "../.ci/run"} {
 		text, err := os.ReadFile(document)
 		if err != nil {
 			t.Fatal(err)

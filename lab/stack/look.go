@@ -106,6 +106,19 @@ func (s *Stack) heldPower(context.Context) ([]string, error) {
 // RunningConfig reads the switch's running configuration over SSH, with OpenSSH's
 // protocol library and the operators' password: none of Ferrodur's own driver.
 func (s *Stack) RunningConfig(ctx context.Context) (string, error) {
+	return s.onSwitch(ctx, "show running-config")
+}
+
+// ConfigureByHand configures the switch as an operator does at its CLI, past Ferrodur.
+func (s *Stack) ConfigureByHand(ctx context.Context, lines ...string) error {
+	answer, err := s.onSwitch(ctx, "configure terminal\n"+strings.Join(lines, "\n"))
+	if err == nil && strings.Contains(answer, "%") {
+		err = fmt.Errorf("the switch answers %s", answer)
+	}
+	return err
+}
+
+func (s *Stack) onSwitch(ctx context.Context, command string) (string, error) {
 	device, err := s.Inventory.Switch(ctx, rack.SwitchName)
 	if err != nil {
 		return "", err
@@ -120,7 +133,7 @@ func (s *Stack) RunningConfig(ctx context.Context) (string, error) {
 	}
 	return s.ssh(ctx, device.Address, &ssh.ClientConfig{
 		User: device.User, Auth: []ssh.AuthMethod{ssh.Password(password)}, HostKeyCallback: ssh.FixedHostKey(hostKey),
-	}, "show running-config")
+	}, command)
 }
 
 // PortLines are the lines of one port in a running configuration.
