@@ -39,6 +39,17 @@ func (e filterEntry) Protocol() string { return familyWord(e.From.Addr().Is4()) 
 func (e filterEntry) FromText() string { return endpoint(e.From) }
 func (e filterEntry) ToText() string   { return endpoint(e.To) }
 
+// FromPrefix and ToPrefix are as those say them that know no "host".
+func (e filterEntry) FromPrefix() string { return prefixOrAny(e.From) }
+func (e filterEntry) ToPrefix() string   { return prefixOrAny(e.To) }
+
+func prefixOrAny(prefix netip.Prefix) string {
+	if prefix.Bits() == 0 {
+		return "any"
+	}
+	return prefix.String()
+}
+
 func familyWord(ipv4 bool) string {
 	if ipv4 {
 		return "ip"

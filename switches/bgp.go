@@ -81,6 +81,18 @@ func neighbours(running []statement, carrier string) map[string]bool {
 	return found
 }
 
+// peerStanzas are the stanzas of BGP neighbours that are described as a port's, where a
+// neighbour is a stanza of its own.
+func peerStanzas(running []statement, carrier string) []statement {
+	var found []statement
+	for _, s := range running {
+		if s.line() == "description "+peer(carrier) && strings.HasPrefix(s.header().line(), "neighbor ") {
+			found = append(found, s.header())
+		}
+	}
+	return found
+}
+
 // neighbourLine takes "neighbor ADDRESS TEXT" apart.
 func neighbourLine(line string) (address, text string, is bool) {
 	rest, is := strings.CutPrefix(line, "neighbor ")
@@ -104,6 +116,9 @@ func (i *Intent) readBGP(s statement) {
 	}
 	isList := fields[1] == "prefix-list"
 	_, text, isNeighbour := neighbourLine(s.line())
+	if inside := strings.Contains(string(s.header()), level+"neighbor "); inside {
+		text, isNeighbour = s.line(), true
+	}
 	if !isList && !isNeighbour {
 		return
 	}

@@ -123,9 +123,7 @@ func (d eos) parse(port string, owned []statement) Intent {
 			intent.bond().Fallback = true
 		}
 	})
-	if intent.VLANs != nil {
-		intent.VLANs.Tagged = slices.DeleteFunc(intent.VLANs.Tagged, func(id int) bool { return id == intent.VLANs.Untagged })
-	}
+	intent.splitVLANs()
 	_, ipv6 := intent.host(false)
 	quiet := slices.ContainsFunc(owned, func(s statement) bool { return s.line() == "ipv6 nd ra disabled" })
 	intent.Advertise = ipv6 && !quiet
@@ -168,12 +166,7 @@ func (d eos) enter(ctx context.Context, cli *terminal) (session string, err erro
 	for {
 		name := eosSession + strings.ToLower(rand.Text()[:8])
 		session := "configure session " + name
-		err := cli.insist(ctx, session, d.refused)
-		var refused *RefusedError
-		if errors.As(err, &refused) && strings.Contains(refused.Answer, "locked") {
-			return "", fmt.Errorf("%w: %s", ErrLocked, refused.Answer)
-		}
-		if err != nil {
+		if err := enterBy(ctx, cli, session, d.refused); err != nil {
 			return "", err
 		}
 		open, err := d.sessions(ctx, cli)

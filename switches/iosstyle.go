@@ -40,7 +40,7 @@ func (c iosStyle) ownedHeaders(all []statement, port string) []statement {
 	var kept []statement
 	for i, s := range all {
 		isHeader := i+1 < len(all) && all[i+1].in(s)
-		its := strings.Contains(string(s), "-list "+mark+"-") || strings.HasPrefix(string(s), "interface "+c.group)
+		its := strings.Contains(string(s), "-list "+mark+"-") || strings.HasPrefix(string(s), "interface "+c.group) || strings.Contains(string(s), level+"neighbor ")
 		if (!isHeader || its) && !slices.Contains(kept, s) {
 			kept = append(kept, s)
 		}
@@ -69,7 +69,7 @@ func (c iosStyle) section(running []statement, port string) section {
 		}
 	}
 	var found section
-	peers := neighbours(running, carrier)
+	peers, stanzas := neighbours(running, carrier), peerStanzas(running, carrier)
 	on := under("interface " + carrier)
 	for _, s := range running {
 		address, _, isNeighbour := neighbourLine(s.line())
@@ -86,9 +86,10 @@ func (c iosStyle) section(running []statement, port string) section {
 			}
 		case s.in(own) || s.in(on):
 			found.foreign = append(found.foreign, s)
-		case strings.Contains(head, "-list "+listPrefix(carrier)),
-			strings.Contains(head, " route ") && strings.HasSuffix(head, " name "+routeName(carrier)),
-			strings.HasPrefix(head, "router bgp ") && isNeighbour && peers[address]:
+		case strings.Contains(head, "-list "+listPrefix(carrier)), strings.Contains(head, "-list extended "+listPrefix(carrier)),
+			isRoute(s) && strings.HasSuffix(s.line(), " name "+routeName(carrier)),
+			strings.HasPrefix(head, "router bgp ") && isNeighbour && peers[address],
+			slices.ContainsFunc(stanzas, func(stanza statement) bool { return s == stanza || s.in(stanza) }):
 			found.owned = append(found.owned, s)
 		}
 	}
@@ -100,6 +101,11 @@ func (c iosStyle) owns(line string) bool {
 	return slices.ContainsFunc(c.kinds, func(kind string) bool {
 		return positive == kind || strings.HasPrefix(positive, kind+" ")
 	})
+}
+
+// isRoute tells whether a statement is a static route.
+func isRoute(s statement) bool {
+	return strings.HasPrefix(s.line(), "ip route ") || strings.HasPrefix(s.line(), "ipv6 route ")
 }
 
 // routeName is what routes to a port's host are called.
@@ -120,7 +126,7 @@ func (c iosStyle) read(port string, owned []statement, more func(*Intent, []stri
 			if number, entry, _ := strings.Cut(s.line(), " "); isNumber(number) {
 				intent.readFilter(entry)
 			}
-		case strings.Contains(head, " route "):
+		case isRoute(s):
 			for _, word := range words {
 				if prefix, err := netip.ParsePrefix(word); err == nil {
 					intent.Behind = append(intent.Behind, prefix)
@@ -160,6 +166,17 @@ func (i *Intent) bond() *Bond {
 		i.Bond = new(Bond)
 	}
 	return i.Bond
+}
+
+// splitVLANs takes the untagged VLAN from among those that a trunk allows.
+func (i *Intent) splitVLANs() {
+	if i.VLANs == nil {
+		return
+	}
+	i.VLANs.Tagged = slices.DeleteFunc(i.VLANs.Tagged, func(id int) bool { return id == i.VLANs.Untagged })
+	if len(i.VLANs.Tagged) == 0 {
+		i.VLANs.Tagged = nil
+	}
 }
 
 func (i *Intent) vlans() *VLANs {

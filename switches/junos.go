@@ -380,7 +380,7 @@ func (junos) edit(_ string, have section, want []statement) []string {
 }
 
 func (d junos) transact(ctx context.Context, cli *terminal, t transaction) error {
-	if err := d.enter(ctx, cli); err != nil {
+	if err := enterBy(ctx, cli, "configure exclusive", d.refused); err != nil {
 		return err
 	}
 	err := cli.configure(ctx, t.commands, d.refused)
@@ -403,21 +403,6 @@ func (d junos) transact(ctx context.Context, cli *terminal, t transaction) error
 		return err
 	}
 	return errors.Join(err, cli.insist(ctx, "rollback 1", d.refused), cli.insist(ctx, "commit", d.refused), cli.leave(ctx))
-}
-
-// enter locks the configuration.
-func (d junos) enter(ctx context.Context, cli *terminal) error {
-	answer, err := cli.say(ctx, "configure exclusive")
-	if err != nil {
-		return err
-	}
-	if strings.Contains(answer, "locked by") || strings.Contains(answer, "database modified") {
-		return fmt.Errorf("%w: %s", ErrLocked, strings.Join(strings.Fields(answer), " "))
-	}
-	if d.refused(answer) {
-		return &RefusedError{Line: "configure exclusive", Answer: strings.TrimSpace(answer)}
-	}
-	return nil
 }
 
 // settle waits for the end of a timer: another program may be verifying what it has

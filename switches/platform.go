@@ -49,6 +49,8 @@ func driverFor(platform string) (driver, error) {
 		return frr{}, nil
 	case "juniper_junos":
 		return junos{}, nil
+	case "cisco_nxos":
+		return nxos{}, nil
 	case "arista_eos":
 		return eos{}, nil
 	}

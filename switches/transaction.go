@@ -62,6 +62,22 @@ func lineByLine(ctx context.Context, cli *terminal, t transaction, refused func(
 	return err
 }
 
+// enterBy enters configuration mode by a command: ErrLocked, with the switch's words, where
+// someone keeps others out.
+func enterBy(ctx context.Context, cli *terminal, command string, refused func(string) bool) error {
+	answer, err := cli.say(ctx, command)
+	answer = strings.Join(strings.Fields(answer), " ")
+	switch {
+	case err != nil:
+		return err
+	case strings.Contains(answer, "locked by"):
+		return fmt.Errorf("%w: %s", ErrLocked, answer)
+	case refused(answer):
+		return &RefusedError{Line: command, Answer: answer}
+	}
+	return nil
+}
+
 // pause waits a little for another program that uses the switch, not always as long.
 func pause(ctx context.Context) error {
 	const least = 100 * time.Millisecond

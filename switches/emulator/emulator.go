@@ -99,6 +99,8 @@ func Start(listener net.Listener, config Config) (*Device, error) {
 	switch config.Platform {
 	case "juniper_junos":
 		d.platform = newJunos(d)
+	case "cisco_nxos":
+		d.platform = newNXOS(d)
 	case "arista_eos":
 		d.platform = newEOS(d)
 	default:

@@ -195,6 +195,9 @@ func removeNeighbour(at *tree, neighbour string) {
 func (s *iosStyle) text(config *tree) string {
 	var text strings.Builder
 	config.write(&text, "", func(line string) string {
+		if secret, found := strings.CutPrefix(line, "password "); found && !strings.HasPrefix(secret, "3 ") {
+			return fmt.Sprintf("password 3 %x", obscured(secret))
+		}
 		if head, secret, found := strings.Cut(line, " password "); found && !strings.HasPrefix(secret, "7 ") {
 			return fmt.Sprintf("%s password 7 %X", head, obscured(secret))
 		}
