@@ -97,6 +97,16 @@ var benches = map[string]func(*testing.T) *bench{
 			"feature bgp", "vrf context red", "vlan 100", "vlan 101", "vlan 102", "vlan 200", "vlan 300", "router bgp 65000", "vrf red",
 		}
 	})),
+	"cisco_iosxe": emulated("cisco_iosxe", "GigabitEthernet1/0/%d", with(industryWords(), func(w *words) {
+		w.prepare = []string{
+			"vrf definition red", "vlan 100", "vlan 101", "vlan 102", "vlan 200", "vlan 300",
+			"router bgp 65000", "address-family ipv4", "address-family ipv6", "address-family ipv4 vrf red", "address-family ipv6 vrf red",
+		}
+		w.foreign = func(port string) []string {
+			return []string{"ip route 203.0.113.128 255.255.255.128 Null0", "interface " + port, "load-interval 30", "ntp server 192.0.2.123"}
+		}
+		w.shown[0] = "ip route 203.0.113.128 255.255.255.128 Null0"
+	})),
 	"arista_eos": emulated("arista_eos", "Ethernet%d", with(industryWords(), func(w *words) { w.commits = true })),
 }
 
@@ -109,7 +119,7 @@ func emulated(platform, names string, own words) func(*testing.T) *bench {
 	return func(t *testing.T) *bench {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		check(t, err)
-		config := emulator.Config{Platform: platform, Name: "sw1", User: "operator", Password: rigPassword, Hurry: 1000, Banner: "Authorised access only!\n# or else >\n"}
+		config := emulator.Config{Platform: platform, Name: "sw1", User: "operator", Password: rigPassword, Hurry: 300, Banner: "Authorised access only!\n# or else >\n"}
 		for n := 1; n <= 48; n++ {
 			config.Ports = append(config.Ports, fmt.Sprintf(names, n))
 		}
@@ -496,7 +506,7 @@ func oneBadPort(t *testing.T, b *bench) {
 	}
 	bad := intents[3].Addresses[0].Addr().String()
 	b.emulated.Fail(emulator.Faults{Refuse: func(line string) string {
-		if strings.Contains(line, bad+"/") {
+		if strings.Contains(line, " "+bad+"/") || strings.Contains(line, " "+bad+" 255.") {
 			return refusal(b, line)
 		}
 		return ""
@@ -568,7 +578,7 @@ func lockedByHuman(t *testing.T, b *bench) {
 
 func slowDevice(t *testing.T, b *bench) {
 	intent := intentsOf(b.port(9))["IPv4 only"]
-	b.emulated.Fail(emulator.Faults{Slow: 20 * time.Millisecond, CommitTime: 300 * time.Millisecond})
+	b.emulated.Fail(emulator.Faults{Slow: 5 * time.Millisecond, CommitTime: 200 * time.Millisecond})
 	b.must(t, intent)
 }
 

@@ -40,7 +40,7 @@ func (c iosStyle) ownedHeaders(all []statement, port string) []statement {
 	var kept []statement
 	for i, s := range all {
 		isHeader := i+1 < len(all) && all[i+1].in(s)
-		its := strings.Contains(string(s), "-list "+mark+"-") || strings.HasPrefix(string(s), "interface "+c.group) || strings.Contains(string(s), level+"neighbor ")
+		its := strings.Contains(string(s), "-list "+mark+"-") || strings.Contains(string(s), "-list extended "+mark+"-") || strings.HasPrefix(string(s), "interface "+c.group) || strings.Contains(string(s), level+"neighbor ")
 		if (!isHeader || its) && !slices.Contains(kept, s) {
 			kept = append(kept, s)
 		}

@@ -51,6 +51,8 @@ func driverFor(platform string) (driver, error) {
 		return junos{}, nil
 	case "cisco_nxos":
 		return nxos{}, nil
+	case "cisco_iosxe":
+		return iosxe{}, nil
 	case "arista_eos":
 		return eos{}, nil
 	}
@@ -100,6 +102,21 @@ func (v view) EthernetMTU() int {
 		return v.MTU + ethernetHeader + vlanTag
 	}
 	return v.MTU + ethernetHeader
+}
+
+// neighbour is a host to speak BGP with.
+type neighbour struct {
+	View view
+	Host netip.Addr
+}
+
+// Neighbours are the hosts at the other ends of the port's addresses.
+func (v view) Neighbours() []neighbour {
+	var all []neighbour
+	for _, link := range v.Links() {
+		all = append(all, neighbour{v, link.Host})
+	}
+	return all
 }
 
 // RouteName is what routes to the host are called.

@@ -101,6 +101,8 @@ func Start(listener net.Listener, config Config) (*Device, error) {
 		d.platform = newJunos(d)
 	case "cisco_nxos":
 		d.platform = newNXOS(d)
+	case "cisco_iosxe":
+		d.platform = newIOSXE(d)
 	case "arista_eos":
 		d.platform = newEOS(d)
 	default:
