@@ -233,6 +233,7 @@ func TestConformance(t *testing.T) {
 	}
 	for platform, set := range benches {
 		t.Run(platform, func(t *testing.T) {
+			t.Parallel() // they wait more than they work
 			b := set(t)
 			b.byHand(t, b.prepare...)
 			for name, test := range everywhere {

@@ -88,11 +88,11 @@ func eosLong(name string) string {
 	return name
 }
 
-func (d eos) running(ctx context.Context, cli *terminal) ([]statement, error) {
-	text, err := cli.say(ctx, "show running-config")
-	if err != nil {
-		return nil, err
-	}
+func (eos) running(ctx context.Context, cli *terminal) (string, error) {
+	return cli.say(ctx, "show running-config")
+}
+
+func (d eos) read(text string) ([]statement, error) {
 	if !strings.HasSuffix(strings.TrimRight(text, "\r\n "), "\nend") {
 		return nil, ErrUnreadable
 	}

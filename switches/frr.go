@@ -68,16 +68,12 @@ func (frr) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
 	return ports, nil
 }
 
-func (frr) running(ctx context.Context, cli *terminal) ([]statement, error) {
-	text, err := cli.say(ctx, "show running-config")
-	if err != nil {
-		return nil, err
-	}
-	return parseFRR(text)
+func (frr) running(ctx context.Context, cli *terminal) (string, error) {
+	return cli.say(ctx, "show running-config")
 }
 
-// parseFRR reads a running configuration, whose last line is "end".
-func parseFRR(text string) ([]statement, error) {
+// read: the last line is "end".
+func (frr) read(text string) ([]statement, error) {
 	if !strings.HasSuffix(strings.TrimRight(text, "\r\n "), "\nend") {
 		return nil, ErrUnreadable
 	}

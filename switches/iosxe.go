@@ -164,11 +164,11 @@ func (iosxe) ports(ctx context.Context, cli *terminal) (map[string]bool, error) 
 	return ports, nil
 }
 
-func (d iosxe) running(ctx context.Context, cli *terminal) ([]statement, error) {
-	text, err := cli.say(ctx, "show running-config")
-	if err != nil {
-		return nil, err
-	}
+func (iosxe) running(ctx context.Context, cli *terminal) (string, error) {
+	return cli.say(ctx, "show running-config")
+}
+
+func (d iosxe) read(text string) ([]statement, error) {
 	if !strings.HasSuffix(strings.TrimRight(text, "\r\n "), "\nend") {
 		return nil, ErrUnreadable
 	}

@@ -71,21 +71,12 @@ func (d junos) ports(ctx context.Context, cli *terminal) (map[string]bool, error
 	return ports, nil
 }
 
-func (d junos) running(ctx context.Context, cli *terminal) ([]statement, error) {
-	text, err := d.show(ctx, cli, "show configuration | display set | no-more")
-	if err != nil {
-		return nil, err
-	}
-	all := parseJunos(text)
-	// The line that every Junos configuration begins with.
-	if !slices.ContainsFunc(all, func(s statement) bool { return strings.HasPrefix(string(s), "version ") }) {
-		return nil, ErrUnreadable
-	}
-	return all, nil
+func (d junos) running(ctx context.Context, cli *terminal) (string, error) {
+	return d.show(ctx, cli, "show configuration | display set | no-more")
 }
 
-// parseJunos reads what "display set" shows, without secrets and remarks.
-func parseJunos(text string) []statement {
+// read takes apart what "display set" shows, without secrets and remarks.
+func (junos) read(text string) ([]statement, error) {
 	all := parseFlat(text, "set")
 	for i, s := range all {
 		line, _, _ := strings.Cut(string(s), " ## ")
@@ -94,7 +85,11 @@ func parseJunos(text string) []statement {
 		}
 		all[i] = statement(line)
 	}
-	return all
+	// The line that every Junos configuration has.
+	if !slices.ContainsFunc(all, func(s statement) bool { return strings.HasPrefix(string(s), "version ") }) {
+		return nil, ErrUnreadable
+	}
+	return all, nil
 }
 
 // junosOwned are the paths below an interface that an intent decides on.

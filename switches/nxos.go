@@ -91,11 +91,11 @@ func (nxos) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
 	return ports, nil
 }
 
-func (d nxos) running(ctx context.Context, cli *terminal) ([]statement, error) {
-	text, err := cli.say(ctx, "show running-config")
-	if err != nil {
-		return nil, err
-	}
+func (nxos) running(ctx context.Context, cli *terminal) (string, error) {
+	return cli.say(ctx, "show running-config")
+}
+
+func (d nxos) read(text string) ([]statement, error) {
 	// There is no last line to tell the end by; the first one tells that it is what it is.
 	if !strings.Contains(text, "!Command: show running-config") {
 		return nil, ErrUnreadable

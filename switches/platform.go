@@ -21,8 +21,10 @@ type driver interface {
 	definition() []byte
 	// ports are those that the switch has, whether configured or not; true: with a link.
 	ports(ctx context.Context, cli *terminal) (map[string]bool, error)
-	// running is the configuration in use. ErrUnreadable if it is not whole.
-	running(ctx context.Context, cli *terminal) ([]statement, error)
+	// running is the text of the configuration in use, and read takes that apart:
+	// ErrUnreadable if it is not whole.
+	running(ctx context.Context, cli *terminal) (string, error)
+	read(text string) ([]statement, error)
 	// section picks what concerns a port.
 	section(running []statement, port string) section
 	// render returns what an intent stands for. *UnsupportedError where the platform, or

@@ -108,7 +108,11 @@ func (s *Session) look(ctx context.Context) (look, error) {
 	if err != nil {
 		return look{}, err
 	}
-	running, err := s.driver.running(ctx, s.cli)
+	text, err := s.driver.running(ctx, s.cli)
+	if err != nil {
+		return look{}, err
+	}
+	running, err := s.driver.read(text)
 	return look{ports, running}, err
 }
 

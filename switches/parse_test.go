@@ -1,0 +1,148 @@
+package switches
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// shown are configurations as switches show them, by platform.
+var shown = map[string]string{
+	"frr": running,
+	"arista_eos": `! Command: show running-config
+interface Ethernet1
+   description ferrodur tenant s1 instance/o-42
+   no switchport
+   ip address 198.51.100.0/31
+   ipv6 address 2001:db8::/127
+   ipv6 nd ra disabled
+   ip access-group ferrodur-Ethernet1-filter4 in
+   load-interval 30
+!
+ip access-list ferrodur-Ethernet1-filter4
+   10 permit udp any eq bootpc any eq bootps
+   20 permit ip host 198.51.100.1 any
+!
+ip route 203.0.113.64/28 198.51.100.1 name ferrodur-Ethernet1
+router bgp 65000
+   neighbor 198.51.100.1 remote-as 65010
+   neighbor 198.51.100.1 description ferrodur Ethernet1
+   neighbor 198.51.100.1 password 7 0A1B
+end
+`,
+	"cisco_nxos": `!Command: show running-config
+interface port-channel7
+  description ferrodur tenant s1
+  no lacp suspend-individual
+  switchport access vlan 100
+interface Ethernet1/1
+  description ferrodur tenant s1
+  channel-group 7 mode active
+  no shutdown
+router bgp 65000
+  neighbor 198.51.100.1
+    remote-as 65010
+    description ferrodur Ethernet1/2
+    password 3 abcdef
+    address-family ipv4 unicast
+      maximum-prefix 10
+`,
+	"cisco_iosxe": `version 17.9
+interface GigabitEthernet1/0/1
+ description ferrodur tenant s1
+ no switchport
+ vrf forwarding red
+ ip address 198.51.100.0 255.255.255.254
+ ipv6 address 2001:DB8::/127
+ ip helper-address 192.0.2.1
+ip access-list extended ferrodur-GigabitEthernet1-0-1-filter4
+ 10 permit ip 192.0.2.64 0.0.0.15 any
+ip route vrf red 203.0.113.64 255.255.255.240 198.51.100.1 name ferrodur-GigabitEthernet1-0-1
+end
+`,
+	"juniper_junos": `set version 22.4R3.25
+set interfaces xe-0/0/1 description "ferrodur tenant s1 instance/o-42"
+set interfaces xe-0/0/1 unit 0 family inet address 198.51.100.0/31
+set interfaces xe-0/0/1 unit 0 family inet filter input ferrodur-xe-0-0-1-filter4
+set interfaces xe-0/0/1 hold-time up 100 down 100
+set firewall family inet filter ferrodur-xe-0-0-1-filter4 term t20 from source-address 198.51.100.1/32
+set routing-options static route 203.0.113.64/28 next-hop 198.51.100.1
+set routing-options static route 203.0.113.80/28 next-hop 198.51.100.1
+set routing-options static route 203.0.113.80/28 tag 7
+set protocols bgp group ferrodur-xe-0-0-1 neighbor 198.51.100.1 authentication-key "$9$abc" ## SECRET-DATA
+`,
+}
+
+// Whatever a switch prints, and on whichever port one looks, nothing panics; and what is
+// taken for an intent of Ferrodur's is one: valid, and rendered again it is what was there.
+func FuzzRead(f *testing.F) {
+	for platform, text := range shown {
+		for _, port := range []string{"swp1", "Ethernet1", "Ethernet1/1", "Ethernet1/2", "GigabitEthernet1/0/1", "xe-0/0/1"} {
+			f.Add(platform, text, port)
+			f.Add(platform, strings.ToUpper(text), port)
+			f.Add(platform, text[:len(text)*2/3], port)
+		}
+	}
+	f.Add("frr", "interface\ninterface swp1\n ip address\n ip address ::1/127\n ipv6 address fe80::1%eth0/127\nend", "swp1")
+	f.Add("frr", "interface p\n description ferrodur tenant a\n description ferrodur quarantine b\n shutdown\nend", "p")
+	device := Device{ASN: 65000}
+	f.Fuzz(func(t *testing.T, platform, text, port string) {
+		driver, err := driverFor(platform)
+		if err != nil {
+			return
+		}
+		all, err := driver.read(text)
+		if err != nil {
+			return
+		}
+		section := driver.section(all, port)
+		intent := section.intent(driver, device, port)
+		if intent.Profile == "" {
+			return
+		}
+		if err := intent.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		lines, err := driver.render(device, intent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := difference(section.owned, lines); len(diff) > 0 {
+			t.Fatalf("%+v leaves a difference: %q", intent, diff)
+		}
+	})
+}
+
+// No secret that a switch shows, hidden as it may be, is among the statements.
+func TestReadLeavesSecretsOut(t *testing.T) {
+	for platform, text := range shown {
+		driver, err := driverFor(platform)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := driver.read(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{"0A1B", "abcdef", "$9$abc"} {
+			if slices.ContainsFunc(all, func(s statement) bool { return strings.Contains(string(s), secret) }) {
+				t.Errorf("%s: %q is among the statements", platform, secret)
+			}
+		}
+	}
+}
+
+// Half an answer is none: nothing may be concluded from it.
+func TestReadRefusesAPart(t *testing.T) {
+	for platform, text := range shown {
+		driver, err := driverFor(platform)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range []string{"", "\n", text[len(text)/2 : len(text)*2/3]} {
+			if all, err := driver.read(part); err == nil {
+				t.Errorf("%s: %q was read as %q", platform, part, all)
+			}
+		}
+	}
+}
