@@ -28,7 +28,6 @@ type rack struct {
 	mu      sync.Mutex
 	batches []api.ConfigurePortsInput
 	answers map[string][]api.PortResult // by request
-	takes   time.Duration               // of a transaction
 	away    error                       // what transactions fail with
 }
 
