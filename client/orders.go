@@ -80,8 +80,8 @@ func Validate(order api.Order) error {
 			return fmt.Errorf("%w: the order has to name %s", ErrRefused, field.name)
 		}
 	}
-	if !orderID.MatchString(order.ID) {
-		return fmt.Errorf("%w: the order's ID %q is not made of letters, digits, dots, underscores and hyphens, at most 63", ErrRefused, order.ID)
+	if err := CheckOrderID(order.ID); err != nil {
+		return err
 	}
 	if name := cmp.Or(order.Hostname, order.ID); !hostname.MatchString(name) {
 		return fmt.Errorf("%w: %q is no host name (RFC 1123 §2.1): give the order another one", ErrRefused, name)
@@ -91,6 +91,14 @@ func Validate(order api.Order) error {
 	}
 	if len(order.SSHKeys) == 0 && !order.UserData {
 		return fmt.Errorf("%w: order %s has neither an SSH key nor user data: nobody could log in", ErrRefused, order.ID)
+	}
+	return nil
+}
+
+// CheckOrderID refuses what cannot be an order's ID. The error is ErrRefused.
+func CheckOrderID(id string) error {
+	if !orderID.MatchString(id) {
+		return fmt.Errorf("%w: the order's ID %q is not made of letters, digits, dots, underscores and hyphens, at most 63", ErrRefused, id)
 	}
 	return nil
 }

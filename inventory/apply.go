@@ -59,24 +59,31 @@ func (c *Changes) note(kind Kind, name string, known bool) {
 // ErrBadSecretRef when a secret stands where a reference should.
 func (s *Store) Apply(ctx context.Context, d Declaration) (Changes, error) {
 	var changes Changes
-	err := s.inTransaction(ctx, func(tx pgx.Tx) error {
-		changes = Changes{} // the transaction may be tried again
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, applyLock); err != nil {
-			return fmt.Errorf("apply: wait for its lock: %w", err)
-		}
-		a := application{tx: tx, changes: &changes}
-		for _, step := range []func(context.Context, Declaration) error{
-			a.sites, a.zones, a.plans, a.images, a.switches, a.servers, a.dropPorts, a.findDuplicates,
-		} {
-			if err := step(ctx, d); err != nil {
-				return err
-			}
-		}
-		// Reports here, with its name, what would else be found at commit.
-		_, err := tx.Exec(ctx, `SET CONSTRAINTS ALL IMMEDIATE`)
-		return refused("the declaration", err)
+	err := s.inTransaction(ctx, func(tx pgx.Tx) (err error) {
+		changes, err = s.ApplyIn(ctx, tx, d)
+		return err
 	})
 	return changes, err
+}
+
+// ApplyIn is Apply within a transaction of the caller's, which is to be rolled back after
+// an error. Until its end no other Apply runs.
+func (s *Store) ApplyIn(ctx context.Context, tx pgx.Tx, d Declaration) (Changes, error) {
+	var changes Changes
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, applyLock); err != nil {
+		return changes, fmt.Errorf("apply: wait for its lock: %w", err)
+	}
+	a := application{tx: tx, changes: &changes}
+	for _, step := range []func(context.Context, Declaration) error{
+		a.sites, a.zones, a.plans, a.images, a.switches, a.servers, a.dropPorts, a.findDuplicates,
+	} {
+		if err := step(ctx, d); err != nil {
+			return changes, err
+		}
+	}
+	// Reports here, with its name, what would else be found at commit.
+	_, err := tx.Exec(ctx, `SET CONSTRAINTS ALL IMMEDIATE`)
+	return changes, refused("the declaration", err)
 }
 
 // application is one Apply under way.

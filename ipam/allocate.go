@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -314,7 +315,7 @@ func (a *allocation) serve(ctx context.Context, r Request) ([]Allocation, error)
 	for i, want := range r.Wants {
 		k := key{r.Owner, want.Name, want.Family}
 		if held, has := a.held[k]; has {
-			if err := held.fits(want); err != nil {
+			if err := held.fits(r, want); err != nil {
 				return a.refuse(before, given, err)
 			}
 			answer[i] = held
@@ -400,8 +401,9 @@ func (a *allocation) take(ctx context.Context, r Request, index int) (Allocation
 func (a *allocation) exhausted(ctx context.Context, r Request, want Want, pools []int64) error {
 	exhausted := &ExhaustedError{Site: r.Site, Role: r.Role, Family: want.Family, Bits: want.Bits}
 	var next *time.Time
+	// Smaller ones may join to what is wanted; when, only the last of them tells.
 	err := a.conn.QueryRow(ctx, inDomain(a.domain, `SELECT min(rests_until) FROM ipam.allocations
-		WHERE pool = ANY($1) AND released_at IS NOT NULL`), pools).Scan(&next)
+		WHERE pool = ANY($1) AND released_at IS NOT NULL AND masklen(prefix) <= $2`), pools, want.Bits).Scan(&next)
 	if err != nil {
 		return err
 	}
@@ -496,6 +498,9 @@ func (r Request) normal() (Request, error) {
 		}
 		if want.Family != IPv4 && want.Family != IPv6 {
 			return invalid("family %d is neither 4 nor 6", want.Family)
+		}
+		if strings.HasPrefix(r.Owner, reservations) && want.Kind != KindReserved {
+			return invalid("%s: owners that begin with %s are those of reservations", r.Owner, reservations)
 		}
 		full := want.Family.bits()
 		if want.Bits == 0 && !want.Chosen.IsValid() {

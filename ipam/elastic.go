@@ -13,6 +13,9 @@ import (
 //
 // Errors: ErrNotHeld, *InvalidError.
 func (s *Store) Move(ctx context.Context, domain, owner, name, instance string, by By) error {
+	if err := checkTexts(instance); err != nil {
+		return &InvalidError{What: "move", Reason: err.Error()}
+	}
 	id, err := s.domains.id(ctx, s.pool, cmp.Or(domain, DefaultDomain))
 	if err != nil {
 		return err
@@ -32,7 +35,7 @@ func (s *Store) Move(ctx context.Context, domain, owner, name, instance string, 
 		}
 		for _, block := range blocks {
 			if block.Kind != KindElastic {
-				return &InvalidError{What: "move", Reason: fmt.Sprintf("%s of %s is a %s: only elastic blocks move", block.Prefix, owner, block.Kind)}
+				return &InvalidError{What: "move", Reason: fmt.Sprintf("%s of %s is of the kind %s: only elastic blocks move", block.Prefix, owner, block.Kind)}
 			}
 			if block.Instance == instance {
 				continue

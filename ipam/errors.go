@@ -85,7 +85,7 @@ func (e *TakenError) Error() string {
 
 func (e *TakenError) refusal() {}
 
-// OverlapError says that two pools share addresses.
+// OverlapError says that a pool, or a reserved prefix, shares addresses with another.
 type OverlapError struct {
 	Pool, Other string // Other is empty where the database does not tell
 	Prefix      netip.Prefix
@@ -93,9 +93,9 @@ type OverlapError struct {
 
 func (e *OverlapError) Error() string {
 	if e.Other == "" {
-		return fmt.Sprintf("pool %s: %s overlaps another pool", e.Pool, e.Prefix)
+		return fmt.Sprintf("%s: %s overlaps another pool or reserved prefix", e.Pool, e.Prefix)
 	}
-	return fmt.Sprintf("pool %s: %s overlaps pool %s", e.Pool, e.Prefix, e.Other)
+	return fmt.Sprintf("%s: %s overlaps %s", e.Pool, e.Prefix, e.Other)
 }
 
 // InUseError says that a pool cannot be changed while something of it is held or rests.

@@ -40,7 +40,7 @@ type Event struct {
 
 // HistoryFilter selects events. Empty fields select all.
 type HistoryFilter struct {
-	Domain string       // empty: DefaultDomain
+	Domain string       // empty: DefaultDomain, or with an owner and no address all of them
 	Of     netip.Prefix // an address, or a prefix, and all that it lies in
 	Owner  string
 	Since  time.Time
@@ -49,20 +49,26 @@ type HistoryFilter struct {
 
 // History lists changes, oldest first.
 func (s *Store) History(ctx context.Context, filter HistoryFilter) ([]Event, error) {
-	id, err := s.domains.id(ctx, s.pool, cmp.Or(filter.Domain, DefaultDomain))
+	domain, err := s.domains.id(ctx, s.pool, cmp.Or(filter.Domain, DefaultDomain))
 	if err != nil {
 		return nil, err
 	}
+	id := &domain
 	var of []netip.Prefix
 	if filter.Of.IsValid() {
+		if err := checkPrefix(filter.Of); err != nil {
+			return nil, &InvalidError{What: "address", Reason: err.Error()}
+		}
 		of = supernets(filter.Of, 0)
+	} else if filter.Domain == "" {
+		id = nil
 	}
 	until := filter.Until
 	if until.IsZero() {
 		until = time.Now().Add(time.Hour) // clocks may differ
 	}
 	rows, err := s.pool.Query(ctx, eventColumns+`
-		WHERE domain = $1 AND ($2::cidr[] IS NULL OR prefix = ANY($2)) AND ($3 = '' OR owner = $3) AND at >= $4 AND at < $5
+		WHERE ($1::integer IS NULL OR domain = $1) AND ($2::cidr[] IS NULL OR prefix = ANY($2)) AND ($3 = '' OR owner = $3) AND at >= $4 AND at < $5
 		ORDER BY at`, id, of, filter.Owner, filter.Since, until)
 	if err != nil {
 		return nil, fmt.Errorf("history: %w", err)
@@ -80,6 +86,9 @@ func (s *Store) HeldAt(ctx context.Context, domain string, address netip.Addr, a
 	id, err := s.domains.id(ctx, s.pool, cmp.Or(domain, DefaultDomain))
 	if err != nil {
 		return Event{}, err
+	}
+	if err := checkPrefix(netip.PrefixFrom(address, address.BitLen())); err != nil {
+		return Event{}, &InvalidError{What: "address", Reason: err.Error()}
 	}
 	rows, err := s.pool.Query(ctx, eventColumns+`
 		WHERE domain = $1 AND prefix = ANY($2) AND at <= $3 AND action NOT IN ('declare', 'remove') ORDER BY at DESC LIMIT 1`,

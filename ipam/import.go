@@ -7,13 +7,15 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
 
 // Imported says what an import changed.
 type Imported struct {
-	Prefixes    int // added or changed
+	Prefixes    int // added
 	Allocations int // added
 	Unchanged   int
 }
@@ -232,12 +234,26 @@ func (i *importing) wake(ctx context.Context) error {
 	return i.tx.SendBatch(ctx, &batch).Close()
 }
 
-// putPrefix declares a prefix of the tree. A refusal of the database ends its transaction,
-// so that it is the last error that is found.
+// putPrefix declares a prefix of the tree that is not there. A refusal of the database ends
+// its transaction, so that it is the last error that is found.
 func (i *importing) putPrefix(ctx context.Context, p parsed) (err error) {
-	var changed bool
+	there, err := i.there(ctx, p)
+	if err != nil {
+		return err
+	}
+	if there != nil {
+		if err := p.contradicts(*there); err != nil {
+			return ImportErrors{{Line: p.line, Err: err}}
+		}
+		i.done.Unchanged++
+		return nil
+	}
+	changed := false
 	if p.pool != nil {
-		changed, err = put(ctx, i.tx, *p.pool, i.by)
+		err = apart(ctx, i.tx, i.domains[p.prefix.Domain], *p.pool)
+		if err == nil {
+			changed, err = put(ctx, i.tx, *p.pool, i.by)
+		}
 	} else {
 		changed, err = putPrefix(ctx, i.tx, i.domains[p.prefix.Domain], *p.prefix, i.by)
 	}
@@ -251,6 +267,64 @@ func (i *importing) putPrefix(ctx context.Context, p parsed) (err error) {
 		i.done.Prefixes++
 	default:
 		i.done.Unchanged++
+	}
+	return nil
+}
+
+// there is the record of what is declared already in the place of another one: of the same
+// prefix, or a pool of the same name; nil: nothing.
+func (i *importing) there(ctx context.Context, p parsed) (*Record, error) {
+	name := ""
+	if p.pool != nil {
+		name = p.pool.Name
+	}
+	rows, err := i.tx.Query(ctx, `SELECT p.quarantine, p.threshold, p.source, `+prefixColumns+` FROM ipam.prefixes p
+		WHERE p.domain = $1 AND (p.prefix = $2 OR p.kind = 'pool' AND p.name = $3) ORDER BY p.prefix = $2 DESC LIMIT 1`,
+		i.domains[p.prefix.Domain], p.prefix.Prefix, name)
+	if err != nil {
+		return nil, err
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Record, error) {
+		prefix, pool := Prefix{Domain: p.prefix.Domain}, Pool{}
+		err := row.Scan(append([]any{&pool.Quarantine, &pool.Threshold, &pool.Source}, prefix.columns()...)...)
+		return recordOf(prefix, pool), err
+	})
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return &found[0], nil
+}
+
+// contradicts says where a record says other than what is there. What it does not say, it
+// does not contradict.
+func (p parsed) contradicts(there Record) error {
+	is := p.record
+	if is.Pool == "" && p.pool != nil && there.Pool == there.Prefix {
+		is.Pool = there.Pool
+	}
+	quarantine := ""
+	if is.Quarantine != "" {
+		quarantine = p.pool.Quarantine.String()
+	}
+	for _, field := range []struct{ name, is, there string }{
+		{"prefix", p.prefix.Prefix.String(), there.Prefix},
+		{"is_pool", strconv.FormatBool(is.IsPool), strconv.FormatBool(there.IsPool)},
+		{"status", is.Status, there.Status},
+		{"site", is.ScopeName, there.ScopeName},
+		{"role", is.Role, there.Role},
+		{"tenant", is.Tenant, there.Tenant},
+		{"description", is.Description, there.Description},
+		{"tags", strings.Join(splitTags(is.Tags), ","), there.Tags},
+		{"cf_ferrodur_pool", is.Pool, there.Pool},
+		{"cf_ferrodur_plan", is.Plan, there.Plan},
+		{"cf_ferrodur_source", is.Source, there.Source},
+		{"cf_ferrodur_quarantine", quarantine, there.Quarantine},
+		{"cf_ferrodur_threshold", strings.TrimPrefix(strconv.Itoa(is.Threshold), "0"), strconv.Itoa(there.Threshold)},
+	} {
+		if field.is != "" && field.is != field.there {
+			return fmt.Errorf("%s is declared already, with the %s %q and not %q: change it with starter apply, or leave the line out",
+				there.Prefix, field.name, field.there, field.is)
+		}
 	}
 	return nil
 }

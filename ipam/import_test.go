@@ -209,11 +209,11 @@ func TestImportRefuses(t *testing.T) {
 		"a name twice":        {header + pool + "192.0.2.0/24,,active,tenant,ewr1,true,p\n", []string{"line 3: pool p is on line 2 already"}},
 		"an owner twice":      {header + pool + "203.0.113.0/31,,active,,,,,,o\n203.0.113.2/31,,active,,,,,,o\n", []string{`line 4: what o holds by the name "" is on line 3 already`}},
 		"overlap":             {header + pool + "203.0.113.4/31,,active,,,,,,a\n203.0.113.0/29,,active,,,,,,b\n203.0.113.6/31,,active,,,,,,c\n", []string{"line 4: 203.0.113.0/29 overlaps 203.0.113.4/31 on line 3", "line 5: 203.0.113.6/31 overlaps 203.0.113.0/29 on line 4"}},
-		"overlapping pools":   {header + pool + "203.0.113.0/25,,active,tenant,ewr1,true,q\n", []string{"line 3: pool q: 203.0.113.0/25 overlaps another pool"}},
+		"overlapping pools":   {header + pool + "203.0.113.0/25,,active,tenant,ewr1,true,q\n", []string{"line 3: q: 203.0.113.0/25 overlaps pool p 203.0.113.0/24"}},
 		"in no pool":          {header + pool + "192.0.2.0/31,,active,,,,,,o\n198.51.100.0/31,,active,,,,,,p\n", []string{"line 3: 192.0.2.0/31 lies in no pool", "line 4: 198.51.100.0/31 lies in no pool"}},
 		"held by another":     {header + "192.0.2.128/31,,active,,,,,,o\n", []string{"line 2: 192.0.2.128/31 overlaps 192.0.2.128/31, which instance/o-1 holds"}},
 		"holds another":       {header + "192.0.2.132/31,,active,,,,,,instance/o-1,tenant\n", []string{"line 2: instance/o-1 holds 192.0.2.128/31 by the name tenant already"}},
-		"another site in use": {header + "192.0.2.128/25,,active,tenant,sjc1,true,there\n", []string{"line 2: pool there: its site cannot change"}},
+		"another site in use": {header + "192.0.2.128/25,,active,tenant,sjc1,true,there\n", []string{"line 2: 192.0.2.128/25 is declared already, with the site"}},
 		"released and active": {header + pool + "203.0.113.0/31,,active,,,,,,o,,,2026-01-01T00:00:00Z\n", []string{"line 3: what is released"}},
 	} {
 		t.Run(name, func(t *testing.T) {

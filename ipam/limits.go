@@ -18,16 +18,15 @@ type Limit struct {
 // PutLimits sets limits, in one transaction. A tenant that holds more than a new limit
 // keeps it, and gets no more.
 func (s *Store) PutLimits(ctx context.Context, limits []Limit) error {
-	var batch pgx.Batch
-	for _, l := range limits {
-		if l.Tenant == "" || l.Family != IPv4 && l.Family != IPv6 || !(l.Addresses >= 0) {
-			return &InvalidError{What: "limit of " + l.Tenant, Reason: "it needs a tenant, a family and a number of addresses"}
-		}
-		batch.Queue(`INSERT INTO ipam.limits (tenant, family, addresses) VALUES ($1, $2, $3)
-			ON CONFLICT (tenant, family) DO UPDATE SET addresses = excluded.addresses`, l.Tenant, l.Family, l.Addresses)
-	}
-	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
-		return fmt.Errorf("set limits: %w", err)
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		_, err := s.DeclareIn(ctx, tx, Declaration{Limits: limits}, By{})
+		return err
+	})
+}
+
+func (l Limit) validate() error {
+	if l.Tenant == "" || l.Family != IPv4 && l.Family != IPv6 || !(l.Addresses >= 0) {
+		return &InvalidError{What: "limit of " + l.Tenant, Reason: "it needs a tenant, a family and a number of addresses"}
 	}
 	return nil
 }

@@ -20,23 +20,9 @@ import (
 //
 // Errors: *InvalidError, *OverlapError, *InUseError.
 func (s *Store) PutPools(ctx context.Context, pools []Pool, by By) error {
-	pools = slices.Clone(pools)
-	for i, pool := range pools {
-		if err := pool.Validate(); err != nil {
-			return err
-		}
-		pools[i] = pool.WithDefaults()
-	}
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if err := lockUses(ctx, tx, pools); err != nil {
-			return fmt.Errorf("declare pools: %w", err)
-		}
-		for _, pool := range pools {
-			if _, err := put(ctx, tx, pool, by); err != nil {
-				return fmt.Errorf("declare pool %s: %w", pool.Name, err)
-			}
-		}
-		return nil
+		_, err := s.DeclareIn(ctx, tx, Declaration{Pools: pools}, by)
+		return err
 	})
 }
 
@@ -76,8 +62,8 @@ func (p Pool) Validate() error {
 		return invalid("it needs a name and a site")
 	case p.Role == "":
 		return invalid("it needs a role")
-	case p.Quarantine < 0:
-		return invalid("its quarantine is negative")
+	case p.Quarantine < 0 || p.Quarantine%time.Microsecond != 0:
+		return invalid("its quarantine is negative, or finer than a microsecond")
 	case p.Threshold < 0 || p.Threshold > 100:
 		return invalid("its threshold is not between 1 and 100 percent")
 	}
@@ -228,7 +214,16 @@ func scanAllocation(row pgx.CollectableRow) (a Allocation, err error) {
 func (a Allocation) key() key { return key{a.Owner, a.Name, familyOf(a.Prefix.Addr())} }
 
 // fits refuses an answer to a want that is another than the one asked before.
-func (a Allocation) fits(want Want) error {
+func (a Allocation) fits(r Request, want Want) error {
+	differs := func(what, is, wanted string) error {
+		return &InvalidError{What: "request", Reason: fmt.Sprintf("%s holds %s already, with the %s %q and not %q: release it first", a.Owner, a.Prefix, what, is, wanted)}
+	}
+	switch {
+	case a.Tenant != r.Tenant:
+		return differs("tenant", a.Tenant, r.Tenant)
+	case a.Kind == KindReserved && want.Kind == KindReserved && a.Reason != want.Reason:
+		return differs("reason", a.Reason, want.Reason)
+	}
 	if a.Kind != want.Kind || a.Prefix.Bits() != want.Bits || want.Chosen.IsValid() && want.Chosen != a.Prefix {
 		return &InvalidError{What: "request", Reason: fmt.Sprintf("%s holds the %s %s by the name %q already, which is not what is wanted now",
 			a.Owner, a.Kind, a.Prefix, a.Name)}

@@ -55,6 +55,7 @@ type Record struct {
 // parsed is what a record means: one of the two.
 type parsed struct {
 	line       int
+	record     Record
 	prefix     *Prefix
 	pool       *Pool // beside prefix, where it is one
 	allocation *importedAllocation
@@ -81,7 +82,11 @@ func (r Record) Check() error {
 
 // parse reads what a record means, as far as it tells by itself.
 func (r Record) parse() (p parsed, err error) {
-	p.line = r.Line
+	r.Status = strings.ToLower(r.Status) // NetBox shows it with a capital letter
+	if r.ScopeType != "" && r.ScopeType != "dcim.site" && !r.IsPool {
+		r.ScopeType, r.ScopeName = "", "" // of a region, a location: no site
+	}
+	p.line, p.record = r.Line, r
 	text, single := r.Prefix, false
 	if text == "" {
 		text, single = r.Address, true
@@ -145,6 +150,9 @@ func (r Record) pool(prefix netip.Prefix) (*Pool, error) {
 			return nil, fmt.Errorf("cf_ferrodur_quarantine %q is no duration such as 24h", r.Quarantine)
 		}
 	}
+	if !slices.Contains(Roles, pool.Role) {
+		return nil, fmt.Errorf("role %q is none of %v", r.Role, Roles)
+	}
 	if err := pool.Validate(); err != nil {
 		return nil, err
 	}
@@ -157,6 +165,9 @@ func (r Record) allocation(prefix netip.Prefix) (*importedAllocation, error) {
 		Link: Link{Prefix: prefix}, Domain: cmp.Or(r.VRF, DefaultDomain), Kind: Kind(r.Kind), Name: r.Name, Tenant: r.Tenant, Instance: r.Instance,
 		Owner: cmp.Or(r.Owner, r.DNSName, r.Description, "netbox/"+prefix.String()), Reason: r.Description,
 	}}
+	if r.Owner == "" && r.Name == "" {
+		a.Name = prefix.String() // what stands for the owner may stand on several lines
+	}
 	full := prefix.Addr().BitLen()
 	switch {
 	case a.Kind == "" && r.Status == statusReserved:

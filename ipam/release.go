@@ -19,6 +19,14 @@ func (s *Store) Release(ctx context.Context, owner string, by By) error {
 	return s.release(ctx, release{owner: owner, by: by})
 }
 
+// ReleaseIn does so in one routing domain only.
+func (s *Store) ReleaseIn(ctx context.Context, domain, owner, name string, by By) error {
+	if _, err := s.domains.id(ctx, s.pool, domain); err != nil {
+		return err
+	}
+	return s.release(ctx, release{owner: owner, name: name, domain: domain, by: by})
+}
+
 // ReleaseName sends what an owner holds by one name into quarantine, as Release does.
 //
 // Errors: *SourceError, *InvalidError.
@@ -26,7 +34,7 @@ func (s *Store) ReleaseName(ctx context.Context, owner, name string, by By) erro
 	if name == "" {
 		return &InvalidError{What: "release", Reason: "it names nothing"}
 	}
-	return s.release(ctx, release{owner, name, by})
+	return s.release(ctx, release{owner: owner, name: name, by: by})
 }
 
 func (s *Store) release(ctx context.Context, r release) error {
@@ -57,16 +65,18 @@ func (s *Store) releaseAllOutside(ctx context.Context, owner, name string) error
 }
 
 type release struct {
-	owner string
-	name  string // empty: all names
-	by    By
+	owner  string
+	name   string // empty: all names
+	domain string // empty: all routing domains
+	by     By
 }
 
 func (s *Store) releaseBatch(ctx context.Context, calls []*call[release, bool]) error {
 	n := len(calls)
-	owners, names, actors, workflows := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	owners, names, domains := make([]string, n), make([]string, n), make([]string, n)
+	actors, workflows := make([]string, n), make([]string, n)
 	for i, c := range calls {
-		owners[i], names[i], actors[i], workflows[i] = c.in.owner, c.in.name, c.in.by.Actor, c.in.by.Workflow
+		owners[i], names[i], domains[i], actors[i], workflows[i] = c.in.owner, c.in.name, c.in.domain, c.in.by.Actor, c.in.by.Workflow
 	}
 	var batch pgx.Batch
 	batch.Queue("begin")
@@ -74,12 +84,13 @@ func (s *Store) releaseBatch(ctx context.Context, calls []*call[release, bool]) 
 	batch.Queue(`
 		WITH released AS (
 			UPDATE ipam.allocations a SET released_at = clock_timestamp(), rests_until = clock_timestamp() + CASE a.kind WHEN 'reserved' THEN interval '0' ELSE p.quarantine END
-			FROM ipam.prefixes p, unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS asked (owner, name, actor, workflow)
+			FROM ipam.prefixes p, unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) AS asked (owner, name, actor, workflow, domain)
 			WHERE p.domain = a.domain AND p.id = a.pool AND a.owner = asked.owner AND asked.name IN ('', a.name) AND a.released_at IS NULL
+				AND (asked.domain = '' OR a.domain = (SELECT id FROM ipam.domains WHERE name = asked.domain))
 			RETURNING a.domain, a.prefix, a.kind, a.owner, a.name, a.tenant, asked.actor, asked.workflow
 		)
 		INSERT INTO ipam.history (domain, prefix, action, kind, owner, name, tenant, actor, workflow)
-		SELECT domain, prefix, 'release', kind, owner, name, tenant, actor, workflow FROM released`, owners, names, actors, workflows)
+		SELECT domain, prefix, 'release', kind, owner, name, tenant, actor, workflow FROM released`, owners, names, actors, workflows, domains)
 	batch.Queue(`SELECT DISTINCT owner FROM ipam.asked WHERE owner = ANY($1)`, owners).Query(func(rows pgx.Rows) error {
 		asked, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		for _, c := range calls {

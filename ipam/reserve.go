@@ -36,7 +36,10 @@ func (s *Store) Unreserve(ctx context.Context, first, last netip.Addr, by By) er
 	return s.Release(ctx, ReservationOwner(first, last), by)
 }
 
+// reservations begins the owners of what Reserve has taken, and no others.
+const reservations = "reserved/"
+
 // ReservationOwner is who holds what Reserve has taken.
 func ReservationOwner(first, last netip.Addr) string {
-	return fmt.Sprintf("reserved/%s-%s", first, last)
+	return fmt.Sprintf("%s%s-%s", reservations, first, last)
 }

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"reflect"
-	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
 	"ferrodur/inventory"
@@ -50,18 +50,10 @@ name is left as it is.`,
 			if err != nil {
 				return err
 			}
-			before, err := ipam.New(database).Usage(ctx)
-			if err != nil {
-				return withoutTables(err)
-			}
-			if err := applyAddresses(ctx, ipam.New(database), declared); err != nil {
-				return fmt.Errorf("%s: %w", file, err)
-			}
-			changes, err := inventory.New(database).Apply(ctx, declared.Declaration)
+			changes, err := applyAll(ctx, database, declared)
 			if err != nil {
 				return fmt.Errorf("%s: %w", file, err)
 			}
-			notePools(&changes, before, declared.Pools)
 			type summary struct {
 				Added   []string `json:"added"`
 				Changed []string `json:"changed"`
@@ -86,37 +78,17 @@ func by() ipam.By {
 	return ipam.By{Actor: "starter"}
 }
 
-// applyAddresses declares what belongs to the address management. Each step may be made
-// again after the next one was refused.
-func applyAddresses(ctx context.Context, addresses *ipam.Store, declared *rackfile.Rack) error {
-	for _, domain := range declared.Domains {
-		if err := addresses.CreateDomain(ctx, domain.Name, domain.Description); err != nil {
+// applyAll declares all of a file in one transaction: all of it, or nothing.
+func applyAll(ctx context.Context, database *pgxpool.Pool, declared *rackfile.Rack) (changes inventory.Changes, err error) {
+	err = pgx.BeginFunc(ctx, database, func(tx pgx.Tx) error {
+		if changes, err = inventory.New(database).ApplyIn(ctx, tx, declared.Declaration); err != nil {
 			return err
 		}
-	}
-	for _, prefix := range declared.Prefixes {
-		if err := addresses.PutPrefix(ctx, prefix, by()); err != nil {
-			return err
-		}
-	}
-	if err := addresses.PutPools(ctx, declared.Pools, by()); err != nil {
+		done, err := ipam.New(database).DeclareIn(ctx, tx, declared.Addresses, by())
+		changes.Added, changes.Changed = append(changes.Added, done.Added...), append(changes.Changed, done.Changed...)
 		return err
-	}
-	return addresses.PutLimits(ctx, declared.Limits)
-}
-
-// notePools adds to the changes what became of the pools.
-func notePools(changes *inventory.Changes, before []ipam.PoolUsage, declared []ipam.Pool) {
-	for _, pool := range declared {
-		pool = pool.WithDefaults()
-		i := slices.IndexFunc(before, func(u ipam.PoolUsage) bool { return u.Name == pool.Name && u.Domain == pool.Domain })
-		switch {
-		case i < 0:
-			changes.Added = append(changes.Added, "pool "+pool.Name)
-		case !reflect.DeepEqual(before[i].Pool, pool):
-			changes.Changed = append(changes.Changed, "pool "+pool.Name)
-		}
-	}
+	})
+	return changes, err
 }
 
 // withoutTables says what to do where the database was never migrated: SQLSTATE 42P01, no

@@ -74,6 +74,14 @@ func (c *cli) noteStart(command *cobra.Command) {
 			return run(command, given)
 		}
 	}
+	if command.HasSubCommands() && command.HasParent() && command.RunE == nil {
+		command.RunE = func(command *cobra.Command, given []string) error {
+			if len(given) > 0 {
+				return usage("%s has no command %q; see: %s --help", command.CommandPath(), given[0], command.CommandPath())
+			}
+			return command.Help()
+		}
+	}
 	for _, sub := range command.Commands() {
 		c.noteStart(sub)
 	}

@@ -76,8 +76,13 @@ func is[E error](err error) bool {
 
 // complain tells of an error in the form that the output has.
 func (c *cli) complain(stderr io.Writer, err error) {
-	if errors.Is(err, context.Canceled) {
+	switch {
+	case errors.Is(err, context.Canceled) && c.temporal == nil && c.database != nil:
+		err = errors.New("interrupted: it may have been done or not; give the command again, which does nothing twice, or look with: starter ip list, starter ip history")
+	case errors.Is(err, context.Canceled):
 		err = errors.New("interrupted: the work goes on; look at it with: starter list")
+	default:
+		err = withoutTables(err)
 	}
 	if c.format == formatJSON {
 		_ = json.NewEncoder(stderr).Encode(map[string]string{"error": err.Error()})

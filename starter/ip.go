@@ -53,11 +53,17 @@ func addDomain(command *cobra.Command, domain *string) {
 // parseBlock reads an address or a prefix.
 func parseBlock(text string) (netip.Prefix, error) {
 	if address, err := netip.ParseAddr(text); err == nil {
+		if address.Is4In6() {
+			return netip.Prefix{}, &ipam.InvalidError{What: "address", Reason: fmt.Sprintf("%s is an IPv4 address in IPv6 form: write it as IPv4, %s", address, address.Unmap())}
+		}
 		return netip.PrefixFrom(address, address.BitLen()), nil
 	}
 	prefix, err := netip.ParsePrefix(text)
 	if err != nil {
 		return prefix, usage("%q is neither an address nor a prefix", text)
+	}
+	if prefix.Addr().Is4In6() {
+		return prefix, &ipam.InvalidError{What: "prefix", Reason: fmt.Sprintf("%s is an IPv4 prefix in IPv6 form: write it as IPv4", prefix)}
 	}
 	return prefix, nil
 }

@@ -119,14 +119,14 @@ func wants(name string, kind ipam.Kind, ipv4, ipv6 string, chosen []string) ([]i
 
 func (c *cli) ipReleaseCommand() *cobra.Command {
 	var (
-		name  string
-		force bool
+		name, domain string
+		force        bool
 	)
 	command := &cobra.Command{
 		Use:   "release OWNER",
 		Short: "Release what an owner holds; it rests before it is handed out again",
 		Long: `Release all that an owner holds, or what he holds by one name. It rests for the quarantine
-of its pool. What an instance or an enrolment holds is released by its workflow: by hand only
+of its pool. Without --domain that is in all routing domains. What an instance or an enrolment holds is released by its workflow: by hand only
 with --force, where the workflow is no more.`,
 		Example: "  starter ip release desk/printer\n  starter ip release customer/acme --name first",
 		Args:    cobra.ExactArgs(1),
@@ -143,9 +143,12 @@ with --force, where the workflow is no more.`,
 			if err != nil {
 				return err
 			}
-			if name != "" {
+			switch {
+			case domain != "":
+				err = store.ReleaseIn(ctx, domain, owner, name, by())
+			case name != "":
 				err = store.ReleaseName(ctx, owner, name, by())
-			} else {
+			default:
 				err = store.Release(ctx, owner, by())
 			}
 			if err != nil {
@@ -153,7 +156,7 @@ with --force, where the workflow is no more.`,
 			}
 			released := []netip.Prefix{}
 			for _, a := range held {
-				if name == "" || name == a.Name {
+				if (name == "" || name == a.Name) && (domain == "" || domain == a.Domain) {
 					released = append(released, a.Prefix)
 				}
 			}
@@ -164,6 +167,7 @@ with --force, where the workflow is no more.`,
 		},
 	}
 	command.Flags().StringVar(&name, "name", "", "only what is held by this name")
+	command.Flags().StringVar(&domain, "domain", "", "only what is held in this routing domain")
 	command.Flags().BoolVar(&force, "force", false, "also what belongs to a workflow")
 	return command
 }
@@ -264,6 +268,9 @@ func (c *cli) ipMoveCommand() *cobra.Command {
 			instance := ""
 			if !away {
 				instance = workflowID(given[2])
+				if order := api.OrderOf(instance); instance != api.InstanceID(order) || client.CheckOrderID(order) != nil {
+					return usage("%q is no order", given[2])
+				}
 			}
 			store, err := c.addresses(command.Context())
 			if err != nil {

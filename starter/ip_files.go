@@ -2,11 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"ferrodur/inventory"
 	"ferrodur/ipam"
 	"ferrodur/starter/hilbert"
 )
@@ -16,7 +21,8 @@ func (c *cli) ipImportCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Import prefixes or addresses from CSV or JSON with NetBox's columns",
-		Long: `Import prefixes or addresses from CSV or JSON with NetBox's columns; "-" is standard input.
+		Long: `Import prefixes or addresses from CSV, or a JSON array, with the columns that NetBox's own
+bulk import takes (prefix, status, vrf, role, scope_type, …); "-" is standard input.
 The whole file is checked before anything is written, and every mistake is told with its
 line. What is there already is left as it is; what contradicts it is a mistake. Pools are
 prefixes with is_pool, a site as their scope, and a role. Limits of tenants do not count.`,
@@ -29,6 +35,9 @@ prefixes with is_pool, a site as their scope, and a role. Limits of tenants do n
 			}
 			store, err := c.addresses(command.Context())
 			if err != nil {
+				return err
+			}
+			if err := c.checkSites(command.Context(), records); err != nil {
 				return err
 			}
 			act, word := store.Import, "imported"
@@ -45,6 +54,30 @@ prefixes with is_pool, a site as their scope, and a role. Limits of tenants do n
 	}
 	command.Flags().BoolVar(&dryRun, "dry-run", false, "check the file, and what it contradicts, only")
 	return command
+}
+
+// checkSites refuses records of sites that the inventory does not know: a pool of a site
+// that is misspelt would be found by nobody.
+func (c *cli) checkSites(ctx context.Context, records []ipam.Record) error {
+	store, err := c.inventory(ctx)
+	if err != nil {
+		return err
+	}
+	sites, err := store.Sites(ctx)
+	if err != nil {
+		return err
+	}
+	var wrong ipam.ImportErrors
+	for _, record := range records {
+		known := slices.ContainsFunc(sites, func(s inventory.Site) bool { return s.Name == record.ScopeName })
+		if record.ScopeName != "" && !known {
+			wrong = append(wrong, &ipam.LineError{Line: record.Line, Err: fmt.Errorf("site %q is not declared: declare it with starter apply", record.ScopeName)})
+		}
+	}
+	if len(wrong) > 0 {
+		return wrong
+	}
+	return nil
 }
 
 // readRecords reads a file of either form: JSON is an array.
@@ -103,11 +136,14 @@ func (c *cli) writeFile(name string, write func(io.Writer) error) error {
 	if err := write(&content); err != nil {
 		return err
 	}
-	if name == "" {
+	if name == "" || name == "-" {
 		_, err := content.WriteTo(c.out)
 		return err
 	}
-	return os.WriteFile(name, content.Bytes(), 0o644)
+	if err := os.WriteFile(name, content.Bytes(), 0o644); err != nil {
+		return usageError{err}
+	}
+	return c.say(map[string]any{"file": name, "bytes": content.Len()}, "wrote %s", name)
 }
 
 func (c *cli) ipMapCommand() *cobra.Command {
@@ -133,10 +169,14 @@ blocks are squares, or two beside each other. The pointer shows what a block is.
 			if err != nil {
 				return err
 			}
-			if c.format == formatJSON {
-				return c.print(orEmpty(spaces), nil)
-			}
-			return c.writeFile(file, func(w io.Writer) error { return hilbert.Draw(w, of, spaces) })
+			return c.writeFile(file, func(w io.Writer) error {
+				if c.format == formatJSON {
+					encoder := json.NewEncoder(w)
+					encoder.SetIndent("", "  ")
+					return encoder.Encode(orEmpty(spaces))
+				}
+				return hilbert.Draw(w, of, spaces)
+			})
 		},
 	}
 	addDomain(command, &domain)

@@ -81,7 +81,8 @@ func (c *cli) ipHistoryCommand() *cobra.Command {
 		Use:   "history [ADDRESS]",
 		Short: "Tell what became of an address or an owner, and who held an address at a time",
 		Long: `Tell what became of an address or a prefix and of all that it lies in, or what an owner
-held. With --at, tell who held an address at that time. Times are dates, or RFC 3339.`,
+held. With --at, tell who held an address at that time. Times are dates, which are those of
+this machine, or RFC 3339; tables show them as this machine has them.`,
 		Example: "  starter ip history 203.0.113.7 --at 2026-03-01T12:00:00Z\n  starter ip history --owner instance/o-42\n  starter ip history 203.0.113.0/24 --since 2026-03-01 -o json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, given []string) (err error) {
@@ -125,7 +126,7 @@ held. With --at, tell who held an address at that time. Times are dates, or RFC 
 			return c.printEvents(eventRows(events))
 		},
 	}
-	addDomain(command, &filter.Domain)
+	command.Flags().StringVar(&filter.Domain, "domain", "", "routing domain; if left out, default, or for an owner all")
 	command.Flags().StringVar(&filter.Owner, "owner", "", "of one owner")
 	command.Flags().StringVar(&since, "since", "", "from this time on")
 	command.Flags().StringVar(&until, "until", "", "before this time")
@@ -138,9 +139,9 @@ held. With --at, tell who held an address at that time. Times are dates, or RFC 
 
 func (c *cli) printEvents(rows []eventRow) error {
 	return c.print(rows, func(t table.Writer) {
-		t.AppendHeader(table.Row{"time", "prefix", "action", "kind", "owner", "name", "tenant", "by", "workflow"})
+		t.AppendHeader(table.Row{"time", "prefix", "action", "kind", "owner", "name", "tenant", "by", "workflow", "with"})
 		for _, r := range rows {
-			t.AppendRow(table.Row{moment(r.At), r.Prefix, r.Action, r.Kind, r.Owner, r.Name, r.Tenant, r.Actor, r.Workflow})
+			t.AppendRow(table.Row{moment(r.At), r.Prefix, r.Action, r.Kind, r.Owner, r.Name, r.Tenant, r.Actor, r.Workflow, r.changes()})
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -80,6 +81,17 @@ func TestAddressesRefused(t *testing.T) {
 		{[]string{"ip", "reserve", "203.0.113.2", "--remove"}, exitNotFound, "not held"},
 		{[]string{"ip", "move", "nobody", "x", "o-1"}, exitNotFound, "not held"},
 		{[]string{"ip", "move", "me", "x"}, exitUsage, "name the instance"},
+		{[]string{"ip", "move", "me", "x", ""}, exitUsage, `"" is no order`},
+		{[]string{"ip", "move", "me", "x", "enroll/s7"}, exitUsage, "is no order"},
+		{[]string{"ip", "move", "me", "x", "o 7\nx"}, exitUsage, "is no order"},
+		{[]string{"ip", "frob"}, exitUsage, `no command "frob"`},
+		{[]string{"ip", "allocate", "reserved/me", "--site", "ewr1"}, exitRefused, "those of reservations"},
+		{append(allocate, "--tenant", "acme", "--chosen", "203.0.113.9"), exitRefused, "release it first"},
+		{[]string{"ip", "reserve", "203.0.113.1", "--reason", "other"}, exitRefused, `with the reason "gateway"`},
+		{[]string{"ip", "release", "me", "--domain", "nowhere"}, exitRefused, `"nowhere"`},
+		{[]string{"ip", "history", "::ffff:203.0.113.9"}, exitRefused, "write it as IPv4"},
+		{[]string{"ip", "history", "203.0.113.9/24"}, exitRefused, "write 203.0.113.0/24"},
+		{append(allocate, "--name", "x", "--kind", "block", "--ipv4=8"), exitRefused, "no free /8: add a pool"},
 		{[]string{"ip", "history"}, exitUsage, "name an address"},
 		{[]string{"ip", "history", "203.0.113.9", "--at", "noon"}, exitUsage, `"noon" is no time`},
 		{[]string{"ip", "history", "203.0.113.9", "--at", "2001-01-01"}, exitNotFound, "not held"},
@@ -98,6 +110,74 @@ func TestAddressesRefused(t *testing.T) {
 	}
 	if _, after, _ := call("ip", "list", "-o", "json"); after != before {
 		t.Errorf("refused commands left\n%s\nof\n%s", after, before)
+	}
+}
+
+// A file is declared as a whole or not at all, and what it changes is told.
+func TestApplyAddressesWholeOrNot(t *testing.T) {
+	withAddresses(t)
+	apply := func(content string) (int, string) {
+		file := filepath.Join(t.TempDir(), "rack.yaml")
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, stdout, stderr := call("apply", "-f", file)
+		return code, stdout + stderr
+	}
+	_, before, _ := call("ip", "tree", "-o", "json")
+	code, said := apply("sites: [{name: s9}]\ndomains: [{name: d9}]\nprefixes: [{prefix: 11.0.0.0/8, kind: reserved}]\npools: [{name: a, site: s9, role: service, prefix: 11.1.0.0/24}]\n")
+	if code != exitRefused || !strings.Contains(said, "pool a") || !strings.Contains(said, "overlaps reserved 11.0.0.0/8") {
+		t.Errorf("%d: %s", code, said)
+	}
+	if _, after, _ := call("ip", "tree", "-o", "json"); after != before {
+		t.Errorf("a refused file left\n%s", after)
+	}
+	if code, _, said := call("ip", "tree", "--domain", "d9"); code != exitRefused || !strings.Contains(said, "d9") {
+		t.Errorf("a refused file left its domain: %d %s", code, said)
+	}
+	if code, said := apply("prefixes: [{prefix: 12.0.0.0/8, tags: [\"a,b\"]}]\n"); code != exitRefused || !strings.Contains(said, ":1:") || !strings.Contains(said, "comma") {
+		t.Errorf("%d: %s", code, said)
+	}
+	for _, step := range []struct{ file, want string }{
+		{"domains: [{name: d9}]\nprefixes: [{prefix: 12.0.0.0/8, description: old}]\nlimits: [{tenant: t9, ipv4: 32}]\n", "added: domain d9, prefix 12.0.0.0/8, IPv4 limit of t9"},
+		{"domains: [{name: d9, description: new}]\nprefixes: [{prefix: 12.0.0.0/8, description: new}]\nlimits: [{tenant: t9, ipv4: 16}]\n", "changed: domain d9, prefix 12.0.0.0/8, IPv4 limit of t9"},
+		{"limits: [{tenant: t9, ipv4: 16}]\n", "nothing to change"},
+	} {
+		if code, said := apply(step.file); code != exitOK || !strings.Contains(said, step.want) {
+			t.Errorf("%d: %s, want %q", code, said, step.want)
+		}
+	}
+	if code, said := apply("limits: [{tenant: t9, ipv4: 16}, {tenant: t9, ipv4: 17}]\n"); code != exitRefused || !strings.Contains(said, "twice") {
+		t.Errorf("%d: %s", code, said)
+	}
+}
+
+// An import says nothing of what its columns do not say, and changes nothing that is there.
+func TestImportLeavesWhatIsThere(t *testing.T) {
+	withAddresses(t)
+	_, before, _ := call("ip", "export", "prefixes")
+	dir := t.TempDir()
+	for i, test := range []struct {
+		lines string
+		code  int
+		want  string
+	}{
+		{"prefix,status,is_pool,role,site,cf_ferrodur_pool\n203.0.113.0/26,Active,true,service,ewr1,ewr1-service\n", exitOK, "1 were there already"},
+		{"prefix,status,is_pool,role,site,cf_ferrodur_pool,cf_ferrodur_quarantine\n203.0.113.0/26,active,true,service,ewr1,ewr1-service,7s\n", exitRefused, `cf_ferrodur_quarantine`},
+		{"prefix,status,is_pool,role,site\n10.62.0.0/24,active,true,service,typo-site\n", exitRefused, `line 2: site "typo-site" is not declared`},
+		{"prefix,status,is_pool,role,site\n10.62.0.0/24,active,true,not-a-role,ewr1\n", exitRefused, `line 2: role "not-a-role"`},
+	} {
+		file := filepath.Join(dir, strconv.Itoa(i)+".csv")
+		if err := os.WriteFile(file, []byte(test.lines), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, stdout, stderr := call("ip", "import", file)
+		if code != test.code || !strings.Contains(stdout+stderr, test.want) {
+			t.Errorf("%q: %d, %s%s, want %q", test.lines, code, stdout, stderr, test.want)
+		}
+	}
+	if _, after, _ := call("ip", "export", "prefixes"); after != before {
+		t.Errorf("the imports left\n%s\nof\n%s", after, before)
 	}
 }
 

@@ -87,7 +87,7 @@ type tour struct {
 // servers are needed again.
 func (t *tour) settle(ctx context.Context) error {
 	var ids []string
-	for left, err := range t.Client.List(ctx, "ExecutionStatus = 'Running'") {
+	for left, err := range t.Client.List(ctx, fmt.Sprintf("ExecutionStatus = 'Running' AND WorkflowType IN (%q, %q, %q)", api.WorkflowInstance, api.WorkflowEnroll, api.WorkflowBurnIn)) {
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package rackfile
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -9,8 +10,8 @@ import (
 	"ferrodur/ipam"
 )
 
-func readDomain(o *object) Domain {
-	return Domain{Name: o.name(kindDomain), Description: o.optional("description")}
+func readDomain(o *object) ipam.Domain {
+	return ipam.Domain{Name: o.name(kindDomain), Description: o.optional("description")}
 }
 
 // domain reads the routing domain that something is in; the default one where none is named.
@@ -42,6 +43,9 @@ func readPool(o *object) ipam.Pool {
 	if pool.Source != "" && pool.Source != "netbox" {
 		o.wrong("source", "must be netbox, or be left out for a pool that is kept here, not %q", pool.Source)
 	}
+	if pool.Prefix.IsValid() && pool.Site != "" && pool.Role != "" {
+		o.judge("tags", ipam.Declaration{Pools: []ipam.Pool{pool}}.Validate())
+	}
 	return pool
 }
 
@@ -63,7 +67,18 @@ func readPrefix(o *object) ipam.Prefix {
 		}
 		return nil
 	})
+	if prefix.Prefix.IsValid() {
+		o.judge("tags", ipam.Declaration{Prefixes: []ipam.Prefix{prefix}}.Validate())
+	}
 	return prefix
+}
+
+// judge reports what the address management finds wrong, at the field that is most likely
+// meant.
+func (o *object) judge(field string, err error) {
+	if invalid := (*ipam.InvalidError)(nil); errors.As(err, &invalid) {
+		o.report(o.at(field), "%s: %s", o.what, invalid.Reason)
+	}
 }
 
 // readLimits reads what a tenant may hold: IPv4 as a number of addresses or as the prefix

@@ -17,14 +17,8 @@ import (
 // Rack is what a rack file declares.
 type Rack struct {
 	inventory.Declaration
-	Domains  []Domain
-	Prefixes []ipam.Prefix
-	Pools    []ipam.Pool
-	Limits   []ipam.Limit
+	Addresses ipam.Declaration
 }
-
-// Domain is a routing domain (VRF).
-type Domain struct{ Name, Description string }
 
 // Parse reads a rack file. Its error is Problems: everything that is wrong, at once.
 // The filename is for these only. No problem repeats what stands where a secret
@@ -34,6 +28,9 @@ func Parse(filename string, data []byte) (*Rack, error) {
 	rack := &Rack{}
 	if root, ok := r.root(data); ok {
 		r.rack(root, rack)
+	}
+	if err := rack.Addresses.Validate(); err != nil && len(r.problems) == 0 {
+		r.problems = append(r.problems, Problem{File: filename, Line: 1, Column: 1, Message: err.Error()})
 	}
 	if len(r.problems) > 0 {
 		r.problems.sort()

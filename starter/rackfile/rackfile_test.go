@@ -28,11 +28,11 @@ func TestExample(t *testing.T) {
 	require.NoError(t, err)
 
 	require.Equal(t, []inventory.Site{{Name: "ewr1", Description: "Newark, hall 3"}}, rack.Sites)
-	require.Len(t, rack.Pools, 3)
+	require.Len(t, rack.Addresses.Pools, 3)
 	require.Equal(t, ipam.Pool{
 		Name: "ewr1-tenant-v4", Site: "ewr1", Role: ipam.Tenant,
 		Prefix: netip.MustParsePrefix("198.51.100.0/24"), Quarantine: 24 * time.Hour,
-	}, rack.Pools[0])
+	}, rack.Addresses.Pools[0])
 	require.Equal(t, []inventory.Plan{{
 		Name: "c1.small", Description: "2 threads, 1.5 GiB, one disk", Threads: 2, MemoryMiB: 1536, Disks: 1, DiskBytes: 4 << 30,
 	}}, rack.Plans)
@@ -132,21 +132,21 @@ limits:
 func TestAddresses(t *testing.T) {
 	rack, err := rackfile.Parse("rack.yaml", []byte(addresses))
 	require.NoError(t, err)
-	require.Equal(t, []rackfile.Domain{{Name: "blue", Description: "private"}}, rack.Domains)
+	require.Equal(t, []ipam.Domain{{Name: "blue", Description: "private"}}, rack.Addresses.Domains)
 	require.Equal(t, []inventory.Zone{{
 		Name: "ewr1.example.net", Site: "ewr1", Server: "192.0.2.53:53", Key: "ferrodur", Algorithm: "hmac-sha256", Secret: "env:DNS_KEY",
 	}}, rack.Zones)
 	require.Equal(t, []ipam.Prefix{
 		{Domain: "blue", Prefix: netip.MustParsePrefix("10.0.0.0/8"), Kind: ipam.Container, Tags: []string{"ours"}},
 		{Domain: "blue", Prefix: netip.MustParsePrefix("10.9.0.0/16"), Kind: ipam.Reserved, Site: "ewr1", Description: "the office"},
-	}, rack.Prefixes)
+	}, rack.Addresses.Prefixes)
 	require.Equal(t, ipam.Pool{
 		Domain: "blue", Name: "links", Site: "ewr1", Role: ipam.Tenant, Prefix: netip.MustParsePrefix("10.1.0.0/16"),
 		Plan: "c1.small", Tenant: "acme", Threshold: 75, Source: "netbox", Tags: []string{"a", "b"}, Description: "for acme",
-	}, rack.Pools[1])
+	}, rack.Addresses.Pools[1])
 	require.Equal(t, []ipam.Limit{
 		{Tenant: "acme", Family: ipam.IPv4, Addresses: 64}, {Tenant: "acme", Family: ipam.IPv6, Addresses: 1 << 80},
-	}, rack.Limits)
+	}, rack.Addresses.Limits)
 
 	for _, test := range []struct{ old, new, want string }{
 		{"secret: \"env:DNS_KEY\"", "secret: hunter2", `zone ewr1.example.net: secret is not a secret reference`},

@@ -20,10 +20,10 @@ func (r *reader) rack(root ast.Node, rack *Rack) {
 	}
 	rack.Sites = section(top, "sites", readSite)
 	rack.Zones = readZones(top)
-	rack.Domains = section(top, "domains", readDomain)
-	rack.Prefixes = section(top, "prefixes", readPrefix)
-	rack.Pools = section(top, "pools", readPool)
-	rack.Limits = slices.Concat(section(top, "limits", readLimits)...)
+	rack.Addresses.Domains = section(top, "domains", readDomain)
+	rack.Addresses.Prefixes = section(top, "prefixes", readPrefix)
+	rack.Addresses.Pools = section(top, "pools", readPool)
+	rack.Addresses.Limits = slices.Concat(section(top, "limits", readLimits)...)
 	rack.Plans = section(top, "plans", readPlan)
 	rack.Images = section(top, "images", readImage)
 	rack.Switches = section(top, "switches", readSwitch)
@@ -32,7 +32,7 @@ func (r *reader) rack(root ast.Node, rack *Rack) {
 	rack.Servers = section(top, "servers", func(o *object) inventory.Server { return readServer(o, cabling) })
 	top.done()
 
-	r.findOverlaps(top, rack.Pools)
+	r.findOverlaps(top, rack.Addresses.Pools)
 }
 
 // section reads a list of objects. Elements that are no objects are left out.
