@@ -131,7 +131,18 @@ func readOne(t *testing.T, session *switches.Session, port string) (switches.Int
 // vtysh configures the switch by hand, past Ferrodur.
 func (r *rig) vtysh(t *testing.T, lines ...string) string {
 	t.Helper()
-	pids, err := r.namespace.PIDs()
+	return showByHand(t, r.namespace, lines...)
+}
+
+func configureByHand(t *testing.T, namespace netns.Namespace, lines ...string) {
+	t.Helper()
+	showByHand(t, namespace, append([]string{"configure terminal"}, lines...)...)
+}
+
+// showByHand runs commands in the vtysh of the FRR in a namespace.
+func showByHand(t *testing.T, namespace netns.Namespace, lines ...string) string {
+	t.Helper()
+	pids, err := namespace.PIDs()
 	check(t, err)
 	for _, pid := range pids {
 		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
@@ -142,11 +153,11 @@ func (r *rig) vtysh(t *testing.T, lines ...string) string {
 		for _, line := range lines {
 			arguments = append(arguments, "-c", line)
 		}
-		output, err := r.namespace.Run(t.Context(), "nsenter", arguments...)
+		output, err := namespace.Run(t.Context(), "nsenter", arguments...)
 		check(t, err)
 		return string(output)
 	}
-	t.Fatal("no zebra in the namespace")
+	t.Fatalf("no zebra in %s", namespace)
 	return ""
 }
 

@@ -1,0 +1,80 @@
+package switches_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ferrodur/lab/frr"
+	"ferrodur/lab/netns"
+	"ferrodur/switches"
+)
+
+// A host with an FRR of its own announces what it may and what it may not: the switch
+// takes the one and not the other, tells it a default route and no more, and ends the
+// session when there is too much of it.
+func TestBGPWithAHost(t *testing.T) {
+	rig := newRig(t)
+	rig.device.ASN = 65000
+	host := netns.Namespace(fmt.Sprintf("sswth%d", os.Getpid()))
+	t.Cleanup(func() { check(t, host.Delete()) })
+	check(t, host.Create())
+	const port = "swp20"
+	check(t, netns.Connect(netns.End{Namespace: rig.namespace, Interface: port}, netns.End{Namespace: host, Interface: "eth0"}))
+	check(t, host.AddAddress("lo", netip.MustParsePrefix("192.0.2.3/32")))
+	check(t, host.AddAddress("eth0", netip.MustParsePrefix("198.51.100.61/31")))
+	dir := filepath.Join(t.TempDir(), "host")
+	t.Cleanup(func() { check(t, frr.Stop(context.Background(), dir)) })
+	_, err := frr.Start(t.Context(), frr.Config{
+		Name: "host", Namespace: host, Dir: dir, Address: netip.MustParseAddrPort("192.0.2.3:22"), User: "operator", Password: rigPassword,
+	})
+	check(t, err)
+
+	intent := tenantOn(port, "198.51.100.60/31")
+	intent.BGP = &switches.BGP{ASN: 65010, Accept: prefixes("203.0.113.0/25"), MaxPrefixes: 2}
+	if change := rig.apply(t, intent); !change.Running.Equal(intent) {
+		t.Fatalf("got %+v", change)
+	}
+	configureByHand(t, host, "router bgp 65010", "bgp router-id 192.0.2.3", "no bgp ebgp-requires-policy", "no bgp network import-check",
+		"neighbor 198.51.100.60 remote-as 65000", "neighbor 198.51.100.60 timers connect 1",
+		"address-family ipv4 unicast", "network 203.0.113.0/28", "network 203.0.113.128/28", "network 0.0.0.0/0")
+	heard := func(want, wantNot string) func() bool {
+		return func() bool {
+			routes := rig.vtysh(t, "show bgp ipv4 unicast neighbors 198.51.100.61 routes")
+			return strings.Contains(routes, want) && !strings.Contains(routes, wantNot)
+		}
+	}
+	await(t, "the allowed prefix", heard("203.0.113.0/28", "203.0.113.128/28"))
+	routes := rig.vtysh(t, "show bgp ipv4 unicast neighbors 198.51.100.61 routes")
+	expectNot(t, routes, "203.0.113.128/28", "0.0.0.0/0")
+	expect(t, rig.vtysh(t, "show ip route bgp"), "203.0.113.0/28", port)
+	await(t, "the default route", func() bool {
+		return strings.Contains(showByHand(t, host, "show bgp ipv4 unicast neighbors 198.51.100.60 routes"), "0.0.0.0/0")
+	})
+	told := showByHand(t, host, "show bgp ipv4 unicast neighbors 198.51.100.60 routes")
+	expectNot(t, told, "203.0.113.", "198.51.100.")
+
+	configureByHand(t, host, "router bgp 65010", "address-family ipv4 unicast", "network 203.0.113.16/28", "network 203.0.113.32/28")
+	await(t, "the end of the session", func() bool {
+		return !strings.Contains(rig.vtysh(t, "show ip route bgp"), "203.0.113.0/28")
+	})
+
+	// Without the session there is nothing of it left.
+	intent.BGP = nil
+	rig.apply(t, intent)
+	expectNot(t, rig.vtysh(t, "show running-config"), "neighbor ", "prefix-list")
+}
+
+func await(t *testing.T, what string, reached func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !reached(); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s did not come", what)
+		}
+	}
+}
