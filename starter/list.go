@@ -29,7 +29,11 @@ func (c *cli) listCommand() *cobra.Command {
 			if strings.ContainsAny(site, `'"\`) {
 				return usage("--site %q is no name of a site", site)
 			}
-			conditions := []string{fmt.Sprintf("WorkflowType IN (%q, %q, %q)", api.WorkflowInstance, api.WorkflowEnroll, api.WorkflowBurnIn)}
+			types := fmt.Sprintf("%q, %q, %q", api.WorkflowInstance, api.WorkflowEnroll, api.WorkflowBurnIn)
+			if attention { // switches have workflows for ever: they are listed when they wait for somebody
+				types += fmt.Sprintf(", %q", api.WorkflowSwitch)
+			}
+			conditions := []string{"WorkflowType IN (" + types + ")"}
 			if !all {
 				conditions = append(conditions, `ExecutionStatus = "Running"`)
 			}

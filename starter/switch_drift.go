@@ -38,7 +38,7 @@ func (c *cli) switchDriftCommand() *cobra.Command {
 			return c.print(orEmpty(drift), func(t table.Writer) {
 				t.AppendHeader(table.Row{"switch", "port", "server", "since", "would change"})
 				for _, d := range drift {
-					t.AppendRow(table.Row{d.Switch, d.Port, d.Server, since(d.Since), cmp.Or(d.Problem, coloured(d.Lines))})
+					t.AppendRow(table.Row{d.Switch, d.Port, d.Server, since(d.Since), cmp.Or(d.Problem, c.coloured(d.Lines))})
 				}
 			})
 		},
@@ -80,7 +80,7 @@ func (c *cli) switchDiffCommand() *cobra.Command {
 						t.AppendRow(table.Row{r.Switch, "", "", fmt.Sprintf("nothing: %d ports are what was asked for", r.Ports)})
 					}
 					for _, d := range r.Drift {
-						t.AppendRow(table.Row{r.Switch, d.Port, d.Server, cmp.Or(d.Problem, coloured(d.Lines))})
+						t.AppendRow(table.Row{r.Switch, d.Port, d.Server, cmp.Or(d.Problem, c.coloured(d.Lines))})
 					}
 				}
 			})
@@ -136,7 +136,7 @@ func (c *cli) switchApplyCommand() *cobra.Command {
 			if err := c.print(results, func(t table.Writer) {
 				t.AppendHeader(table.Row{"port", "changed", "problem"})
 				for _, r := range results {
-					t.AppendRow(table.Row{r.Port, coloured(r.Lines), r.Error})
+					t.AppendRow(table.Row{r.Port, c.coloured(r.Lines), r.Error})
 				}
 			}); err != nil {
 				return err

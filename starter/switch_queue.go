@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/x/term"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
@@ -39,7 +42,7 @@ func (c *cli) switchQueueCommand() *cobra.Command {
 					case q.Approved:
 						standing = "approved"
 					case q.Preview != nil:
-						standing, lines = "shown", cmp.Or(q.Preview.Error, coloured(q.Preview.Lines))
+						standing, lines = "shown", cmp.Or(q.Preview.Error, c.coloured(q.Preview.Lines))
 					}
 					t.AppendRow(table.Row{q.Request, q.Server, q.Profile, q.Instance, standing, time.Since(q.Since).Round(time.Second), lines})
 				}
@@ -49,14 +52,17 @@ func (c *cli) switchQueueCommand() *cobra.Command {
 }
 
 // coloured writes a diff, with its colours on a terminal.
-func coloured(lines []string) string {
-	out := make([]string, len(lines))
+func (c *cli) coloured(lines []string) string {
+	out := slices.Clone(lines)
+	file, isFile := c.out.(*os.File)
 	for i, line := range lines {
 		colour := text.FgGreen
 		if strings.HasPrefix(line, "-") {
 			colour = text.FgRed
 		}
-		out[i] = colour.Sprint(line)
+		if isFile && term.IsTerminal(file.Fd()) {
+			out[i] = colour.Sprint(line)
+		}
 	}
 	return strings.Join(out, "\n")
 }

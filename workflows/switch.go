@@ -16,7 +16,7 @@ const (
 	// switchBatch bounds a transaction, and with it how long its callers wait at least.
 	switchBatch = 128
 	// switchMemory is how many answers are kept for callers who ask again.
-	switchMemory = 2 * switchBatch
+	switchMemory = switchBatch
 	// switchPatience is how long a switch that is away is tried for, before what waits for
 	// it is looked at again: some of it may be of no interest any more, and an operator may
 	// have paused the switch. switchPause is between such times.
@@ -223,14 +223,17 @@ func (w *switchWriter) switchWork(ctx workflow.Context, summary string) workflow
 // are nil where the switch is away.
 func (w *switchWriter) work(ctx workflow.Context, places []int, dryRun bool) ([]api.PortResult, error) {
 	in := api.ConfigurePortsInput{Switch: w.state.Switch, DryRun: dryRun}
-	var servers []string
+	var changes []string
 	for _, i := range places {
 		in.Ports = append(in.Ports, w.state.Queue[i].ConfigurePortInput)
-		servers = append(servers, w.state.Queue[i].Server)
+		changes = append(changes, fmt.Sprintf("%s: %s", w.state.Queue[i].Server, w.state.Queue[i].Profile))
 	}
-	summary := strings.Join(servers, ", ")
-	if n := len(servers); n > 3 {
-		summary = fmt.Sprintf("%s and %d more", strings.Join(servers[:3], ", "), n-3)
+	summary := strings.Join(changes, ", ")
+	if n := len(changes); n > 3 {
+		summary = fmt.Sprintf("%s and %d more", strings.Join(changes[:3], ", "), n-3)
+	}
+	if dryRun {
+		summary = "show " + summary
 	}
 	results, err := call(w.switchWork(ctx, summary), api.ConfigurePorts, in)
 	switch {
