@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,14 @@ func (c *Client) SwitchState(ctx context.Context, ref api.SwitchRef) (api.Switch
 	if err == nil {
 		err = value.Get(&state)
 	}
-	return state, translate(api.SwitchID(ref.Switch), err)
+	if err != nil {
+		return state, translate(api.SwitchID(ref.Switch), err)
+	}
+	pending, err := c.pending(ctx, api.SwitchID(ref.Switch))
+	for _, activity := range pending {
+		state.Trouble = cmp.Or(state.Trouble, activity.Trouble)
+	}
+	return state, err
 }
 
 // SetSwitchMode says what a switch's workflow does with changes from now on. What is under

@@ -77,7 +77,31 @@ func (c *Client) Snapshot(ctx context.Context, workflowID string) (Snapshot, err
 	for _, pending := range description.GetPendingActivities() {
 		snapshot.Activities = append(snapshot.Activities, activity(pending))
 	}
+	if state.WaitsFor != "" { // what keeps the other workflow keeps this one
+		others, err := c.pending(ctx, state.WaitsFor)
+		if err != nil {
+			return Snapshot{}, err
+		}
+		snapshot.Activities = append(snapshot.Activities, others...)
+	}
 	return snapshot, nil
+}
+
+// pending are the activities that a workflow has under way; none where there is none.
+func (c *Client) pending(ctx context.Context, workflowID string) ([]Activity, error) {
+	description, err := c.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, translate(workflowID, err)
+	}
+	var all []Activity
+	for _, pending := range description.GetPendingActivities() {
+		all = append(all, activity(pending))
+	}
+	return all, nil
 }
 
 // endedFromOutside says whether a workflow was ended in a way that let it undo nothing.

@@ -57,9 +57,10 @@ func TestBGPWithAHost(t *testing.T) {
 		return strings.Contains(showByHand(t, host, "show bgp ipv4 unicast neighbors 198.51.100.60 routes"), "0.0.0.0/0")
 	})
 	told := showByHand(t, host, "show bgp ipv4 unicast neighbors 198.51.100.60 routes")
-	expectNot(t, told, "203.0.113.", "198.51.100.")
+	expectNot(t, told, "203.0.113.")
 
-	configureByHand(t, host, "router bgp 65010", "address-family ipv4 unicast", "network 203.0.113.16/28", "network 203.0.113.32/28")
+	// FRR 8.4 looks before it counts: one more than the maximum gets through.
+	configureByHand(t, host, "router bgp 65010", "address-family ipv4 unicast", "network 203.0.113.16/28", "network 203.0.113.32/28", "network 203.0.113.48/28", "network 203.0.113.64/28")
 	await(t, "the end of the session", func() bool {
 		return !strings.Contains(rig.vtysh(t, "show ip route bgp"), "203.0.113.0/28")
 	})
