@@ -64,7 +64,7 @@ var benches = map[string]func(*testing.T) *bench{
 		return &bench{
 			device: device, dial: rig.namespace.Dial, port: port,
 			byHand:  func(t *testing.T, lines ...string) { rig.vtysh(t, append([]string{"configure terminal"}, lines...)...) },
-			running: func(t *testing.T) string { return rig.vtysh(t, "show running-config") },
+			running: func(t *testing.T) string { return rig.vtysh(t, "show running-config") + rig.filters(t) },
 			words: words{
 				foreign: func(port string) []string {
 					return []string{"ip route 203.0.113.128/25 blackhole", "interface " + port, "bandwidth 12345"}
@@ -72,7 +72,7 @@ var benches = map[string]func(*testing.T) *bench{
 				shown:   []string{"ip route 203.0.113.128/25 blackhole", "bandwidth 12345"},
 				shut:    func(port string) []string { return []string{"interface " + port, "shutdown"} },
 				prepare: []string{"router bgp 65000"},
-				lacks:   []string{"in a VRF", "filtered", "reaching", "relayed", "with an MTU", "access", "trunk", "hybrid", "bond"},
+				lacks:   []string{"in a VRF", "relayed", "with an MTU", "access", "trunk", "hybrid", "bond"},
 			},
 		}
 	},
@@ -311,7 +311,7 @@ func foreignStays(t *testing.T, b *bench) {
 
 func driftIsHealed(t *testing.T, b *bench) {
 	port := b.port(3)
-	intent := intentsOf(port)["blocks"]
+	intent := intentsOf(port)["filtered"]
 	b.must(t, intent)
 	b.byHand(t, b.shut(port)...)
 	session := b.open(t)
@@ -387,7 +387,7 @@ func lacksAreSaid(t *testing.T, b *bench) {
 func cutEverywhere(t *testing.T, b *bench) {
 	port := b.port(6)
 	intents := intentsOf(port)
-	ways := []switches.Intent{intents["blocks"], intents["quarantine"]}
+	ways := []switches.Intent{intents["filtered"], intents["quarantine"]}
 	b.must(t, ways[1])
 	var whole [2]atomic.Int64
 	applyOverFragile(t, b, ways[0], &whole, -1, -1)

@@ -48,7 +48,7 @@ func (eos) style() iosStyle {
 	}
 }
 
-func (eos) definition() []byte { return eosDefinition }
+func (eos) definition() definition { return definition{prompts: eosDefinition} }
 
 // refused: EOS begins every complaint with a percent sign.
 func (eos) refused(answer string) bool {

@@ -9,9 +9,11 @@ import (
 	"strings"
 )
 
-// frr is the driver for FRRouting's vtysh, the CLI of the user that logs in. It was tried
-// with FRR 8.4. Configuration lines take effect one by one. What FRR leaves to the kernel
-// below it (MTU, VRF, VLANs, bonds, filters, the DHCP relay) is not in vtysh's power.
+// frr is the driver for FRRouting on Linux. The user that logs in has a shell, may run
+// vtysh (group frrvty) and, by sudo and without a password, nft, install and mv. It was
+// tried with FRR 8.4. Configuration lines of vtysh take effect one by one. Filters are
+// nftables': see frr_filter.go. What else FRR leaves to the kernel (MTU, VRF, VLANs, bonds,
+// the DHCP relay) this driver leaves to it, too.
 type frr struct{}
 
 // The definition differs from scrapligo's cumulus_vtysh in that there is no shell below
@@ -34,7 +36,9 @@ const (
 	frrShut        = "shutdown"
 )
 
-func (frr) definition() []byte { return frrDefinition }
+func (frr) definition() definition {
+	return definition{prompts: frrDefinition, program: "VTYSH_PAGER=cat vtysh"}
+}
 
 // refused: vtysh and the daemons behind it begin every complaint with a percent sign.
 func (frr) refused(answer string) bool {
@@ -69,21 +73,27 @@ func (frr) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
 }
 
 func (frr) running(ctx context.Context, cli *terminal) (string, error) {
-	return cli.say(ctx, "show running-config")
+	routing, err := cli.say(ctx, "show running-config")
+	if err != nil {
+		return "", err
+	}
+	filters, err := nftTable(ctx, cli)
+	return routing + "\n" + filters, err
 }
 
-// read: the last line is "end".
+// read: the last line of vtysh's is "end"; the table of filters follows.
 func (frr) read(text string) ([]statement, error) {
-	if !strings.HasSuffix(strings.TrimRight(text, "\r\n "), "\nend") {
+	routing, filters, whole := strings.Cut(strings.ReplaceAll(text, "\r", "")+"\n", "\nend\n")
+	if !whole {
 		return nil, ErrUnreadable
 	}
-	all := parseIndented(text, func(words string) bool {
-		return strings.HasPrefix(words, "!") || words == "end" || words == "exit" || strings.HasPrefix(words, "exit-")
+	all := parseIndented(routing, func(words string) bool {
+		return strings.HasPrefix(words, "!") || words == "exit" || strings.HasPrefix(words, "exit-")
 	})
 	for i, s := range all {
 		all[i] = frrCanonical(s)
 	}
-	return all, nil
+	return append(all, readNFT(filters)...), nil
 }
 
 // frrCanonical writes addresses as this package does, and no passwords.
@@ -122,7 +132,8 @@ func (frr) section(running []statement, port string) section {
 				found.foreign = append(found.foreign, s)
 			}
 		case len(fields) > 2 && fields[1] == "prefix-list" && strings.HasPrefix(fields[2], list),
-			stanza[0] == "router" && isNeighbour && peers[address]:
+			stanza[0] == "router" && isNeighbour && peers[address],
+			s.in(nftChain(port)):
 			found.owned = append(found.owned, s)
 		}
 	}
@@ -149,12 +160,12 @@ func frrAddress(line string) (netip.Prefix, bool) {
 func (frr) render(device Device, intent Intent) ([]statement, error) {
 	if err := unsupported("frr", map[string]bool{
 		"MTU": intent.MTU != 0, "VRF": intent.VRF != "", "VLANs": intent.VLANs != nil, "bonds": intent.Bond != nil,
-		"a source filter": intent.SourceFilter, "a bound of what is reached": len(intent.Reach) > 0, "a DHCP relay": len(intent.Relay) > 0,
+		"a DHCP relay": len(intent.Relay) > 0,
 	}); err != nil {
 		return nil, err
 	}
 	text, err := execute(frrTemplate, newView(device, intent, intent.Port))
-	return leaves(parseIndented(text, nil)), err
+	return append(leaves(parseIndented(text, nil)), nftRules(intent)...), err
 }
 
 func (frr) parse(port string, owned []statement) Intent {
@@ -175,12 +186,15 @@ func (frr) parse(port string, owned []statement) Intent {
 			}
 		}
 		intent.readBGP(s)
+		intent.readNFT(s)
 	}
 	return intent
 }
 
 func (frr) edit(port string, have section, want []statement) []string {
-	return indentedEdit{
+	isFilter := func(s statement) bool { return s.in(nftChain(port)) }
+	filters := func(s statement) bool { return !isFilter(s) }
+	routing := indentedEdit{
 		negate: frrNegate,
 		once: func(s statement) string {
 			for _, kind := range []string{frrDescription, frrInterval} {
@@ -190,7 +204,8 @@ func (frr) edit(port string, have section, want []statement) []string {
 			}
 			return ""
 		},
-	}.commands(have.owned, want, under("interface "+port, frrShut))
+	}.commands(slices.DeleteFunc(slices.Clone(have.owned), isFilter), slices.DeleteFunc(slices.Clone(want), isFilter), under("interface "+port, frrShut))
+	return append(routing, nftEdit(port, slices.DeleteFunc(slices.Clone(have.owned), filters), slices.DeleteFunc(slices.Clone(want), filters))...)
 }
 
 func frrNegate(line string) string {
@@ -207,7 +222,9 @@ func frrNegate(line string) string {
 }
 
 func (d frr) transact(ctx context.Context, cli *terminal, t transaction) error {
-	return lineByLine(ctx, cli, t, d.refused)
+	return lineByLine(ctx, t, func(ctx context.Context, commands []command) error {
+		return sendFiltered(ctx, cli, commands, cli.sender(d.refused))
+	})
 }
 
 // settle: what a session that broke off has done is in effect, and is read.
@@ -223,5 +240,5 @@ func (frr) save(ctx context.Context, cli *terminal) error {
 	if !strings.Contains(answer, "[OK]") {
 		return &RefusedError{Line: command, Answer: fmt.Sprintf("%q", answer)}
 	}
-	return nil
+	return saveNFT(ctx, cli)
 }

@@ -161,6 +161,14 @@ func showByHand(t *testing.T, namespace netns.Namespace, lines ...string) string
 	return ""
 }
 
+// filters are the rules of Ferrodur's ports.
+func (r *rig) filters(t *testing.T) string {
+	t.Helper()
+	output, err := r.namespace.Run(t.Context(), "nft", "-s", "list", "ruleset")
+	check(t, err)
+	return string(output)
+}
+
 // kernel is what the switch's kernel has on a port.
 func (r *rig) kernel(t *testing.T, port string) string {
 	t.Helper()

@@ -137,7 +137,7 @@ func iosxeLine(stanza, line string) string {
 	return strings.Join(words, " ")
 }
 
-func (iosxe) definition() []byte { return iosxeDefinition }
+func (iosxe) definition() definition { return definition{prompts: iosxeDefinition} }
 
 // refused: complaints begin with a percent sign.
 func (iosxe) refused(answer string) bool {
@@ -232,7 +232,8 @@ func (d iosxe) transact(ctx context.Context, cli *terminal, t transaction) error
 		}
 		return err
 	}
-	err := errors.Join(cli.configure(ctx, t.commands, d.refused), cli.leave(ctx))
+	send := cli.sender(d.refused)
+	err := send(ctx, t.commands)
 	if err == nil {
 		err = t.verify(ctx)
 	}
@@ -243,7 +244,7 @@ func (d iosxe) transact(ctx context.Context, cli *terminal, t transaction) error
 		return err
 	}
 	// The ports' own lines first: a revert takes away what others have changed meanwhile.
-	if failed := t.undo(ctx); failed != nil {
+	if failed := t.undo(ctx, send); failed != nil {
 		return errors.Join(err, failed, cli.insist(ctx, "configure revert now", d.refused))
 	}
 	return errors.Join(err, cli.insist(ctx, "configure confirm", d.refused))

@@ -34,7 +34,7 @@ const (
 	ethernetHeader, vlanTag = 14, 4
 )
 
-func (junos) definition() []byte { return junosDefinition }
+func (junos) definition() definition { return definition{prompts: junosDefinition} }
 
 func (junos) refused(answer string) bool {
 	for line := range strings.Lines(answer) {

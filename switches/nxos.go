@@ -55,7 +55,7 @@ func (nxos) style() iosStyle {
 	}
 }
 
-func (nxos) definition() []byte { return nxosDefinition }
+func (nxos) definition() definition { return definition{prompts: nxosDefinition} }
 
 // refused: complaints begin with a percent sign, or with ERROR.
 func (nxos) refused(answer string) bool {
@@ -143,9 +143,10 @@ func (d nxos) transact(ctx context.Context, cli *terminal, t transaction) error 
 	if err := cli.insist(ctx, "checkpoint "+checkpoint, d.refused); err != nil {
 		return err
 	}
+	send := cli.sender(d.refused)
 	err := enterBy(ctx, cli, "configure terminal", d.refused)
 	if err == nil {
-		err = errors.Join(cli.configure(ctx, t.commands, d.refused), cli.leave(ctx))
+		err = send(ctx, t.commands)
 	}
 	if err == nil {
 		err = t.verify(ctx)
@@ -155,7 +156,7 @@ func (d nxos) transact(ctx context.Context, cli *terminal, t transaction) error 
 	}
 	if undoable(err) {
 		// The ports' own lines first: a roll-back takes away what others have changed meanwhile.
-		if failed := t.undo(ctx); failed != nil {
+		if failed := t.undo(ctx, send); failed != nil {
 			err = errors.Join(err, failed, cli.insist(ctx, "rollback running-config checkpoint "+checkpoint+" atomic", d.refused))
 		}
 	}

@@ -16,9 +16,7 @@ import (
 //
 // Drivers see a switch's configuration as a set of statements, in the platform's own words.
 type driver interface {
-	// definition describes prompts and modes, in scrapligo's YAML form. The modes that are
-	// used here are called "exec" and "configuration".
-	definition() []byte
+	definition() definition
 	// ports are those that the switch has, whether configured or not; true: with a link.
 	ports(ctx context.Context, cli *terminal) (map[string]bool, error)
 	// running is the text of the configuration in use, and read takes that apart:

@@ -93,7 +93,7 @@ func (s *Sessions) Open(ctx context.Context, device Device) (*Session, error) {
 func (s *Sessions) login(ctx context.Context, device Device, driver driver) (*terminal, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Connect)
 	defer cancel()
-	wire, err := connect(ctx, s.config.Dial, device)
+	wire, err := connect(ctx, s.config.Dial, device, driver.definition())
 	if err != nil {
 		return nil, err
 	}

@@ -19,17 +19,29 @@ const (
 	configuration = "configuration"
 )
 
+// definition is how a platform is spoken to.
+type definition struct {
+	// prompts describes those of a CLI, with its modes, in scrapligo's YAML form. The modes
+	// that are used here are called "exec" and "configuration". nil: there is no CLI, only
+	// programs to run.
+	prompts []byte
+	program string // that is the CLI; empty: the login's own shell is it
+}
+
 // terminal is a logged-in CLI. After an error other than *RefusedError it is of no use.
 type terminal struct {
 	wire        *wire
-	cli         *network.Driver
-	configuring bool // in configuration mode
+	cli         *network.Driver // nil: there is none
+	command     time.Duration   // bounds each exchange with the switch
+	configuring bool            // in configuration mode
 }
 
-// openTerminal finds the first prompt. The definition is in scrapligo's YAML form; command
-// bounds each exchange with the switch.
-func openTerminal(ctx context.Context, wire *wire, definition []byte, command time.Duration) (*terminal, error) {
-	described, err := platform.NewPlatform(definition, "",
+// openTerminal finds the first prompt.
+func openTerminal(ctx context.Context, wire *wire, cli definition, command time.Duration) (*terminal, error) {
+	if cli.prompts == nil {
+		return &terminal{wire: wire, command: command}, nil
+	}
+	described, err := platform.NewPlatform(cli.prompts, "",
 		options.WithCustomTransport(wire),
 		options.WithAuthBypass(), // connect has logged in
 		options.WithTimeoutOps(command),
@@ -37,12 +49,12 @@ func openTerminal(ctx context.Context, wire *wire, definition []byte, command ti
 	if err != nil {
 		return nil, fmt.Errorf("platform definition: %w", err)
 	}
-	cli, err := described.GetNetworkDriver()
+	driver, err := described.GetNetworkDriver()
 	if err != nil {
 		return nil, fmt.Errorf("platform definition: %w", err)
 	}
-	t := &terminal{wire: wire, cli: cli}
-	return t, t.exchange(ctx, cli.Open)
+	t := &terminal{wire: wire, cli: driver, command: command}
+	return t, t.exchange(ctx, driver.Open)
 }
 
 // configure enters configuration mode and sends the lines. The first one that refused
@@ -88,6 +100,28 @@ func (t *terminal) insist(ctx context.Context, line string, refused func(answer 
 	return err
 }
 
+// run runs a program of the switch's operating system beside the CLI, and returns what it
+// says. *RefusedError with its complaint if it fails.
+func (t *terminal) run(ctx context.Context, program, input string) (output string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, t.command)
+	defer cancel()
+	err = t.exchange(ctx, func() error {
+		output, err = t.wire.run(program, input)
+		return err
+	})
+	return output, err
+}
+
+// sender sends commands to a switch, in their order: *RefusedError.
+type sender func(ctx context.Context, commands []command) error
+
+// sender sends lines in configuration mode, and leaves it.
+func (t *terminal) sender(refused func(answer string) bool) sender {
+	return func(ctx context.Context, commands []command) error {
+		return errors.Join(t.configure(ctx, commands, refused), t.leave(ctx))
+	}
+}
+
 // leave leaves configuration mode, if the terminal is in it.
 func (t *terminal) leave(ctx context.Context) error {
 	t.configuring = false
@@ -123,6 +157,8 @@ func (t *terminal) exchange(ctx context.Context, dialogue func() error) error {
 
 func (t *terminal) close() {
 	// Errors of closing are of no interest: the switch ends what is left of the session.
-	_ = t.cli.Channel.Close()
+	if t.cli != nil {
+		_ = t.cli.Channel.Close()
+	}
 	_ = t.wire.Close()
 }

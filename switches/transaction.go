@@ -20,7 +20,7 @@ type transaction struct {
 	verify func(context.Context) error
 	// undo leads the ports back to what they were, line by line, for platforms that have no
 	// roll-back of their own.
-	undo func(context.Context) error
+	undo func(context.Context, sender) error
 }
 
 // command is a line for the switch.
@@ -51,13 +51,13 @@ func undoable(err error) bool {
 }
 
 // lineByLine carries out a transaction on a platform whose lines take effect one by one.
-func lineByLine(ctx context.Context, cli *terminal, t transaction, refused func(string) bool) error {
-	err := errors.Join(cli.configure(ctx, t.commands, refused), cli.leave(ctx))
+func lineByLine(ctx context.Context, t transaction, send sender) error {
+	err := send(ctx, t.commands)
 	if err == nil {
 		err = t.verify(ctx)
 	}
 	if undoable(err) {
-		return errors.Join(err, t.undo(ctx))
+		return errors.Join(err, t.undo(ctx, send))
 	}
 	return err
 }
@@ -237,7 +237,7 @@ func (s *Session) transaction(l look, plans []*plan) transaction {
 		}
 		return nil
 	}
-	t.undo = func(ctx context.Context) error { return s.undo(ctx, plans) }
+	t.undo = func(ctx context.Context, send sender) error { return s.undo(ctx, plans, send) }
 	return t
 }
 
@@ -283,7 +283,7 @@ func (s *Session) verify(now look, p *plan) error {
 }
 
 // undo leads ports back to what they were before their plans.
-func (s *Session) undo(ctx context.Context, plans []*plan) error {
+func (s *Session) undo(ctx context.Context, plans []*plan, send sender) error {
 	now, err := s.look(ctx)
 	if err != nil {
 		return fmt.Errorf("the ports could not be put back as they were: %w", err)
@@ -298,8 +298,7 @@ func (s *Session) undo(ctx context.Context, plans []*plan) error {
 			commands = append(commands, s.commands(p, found, p.have.owned)...)
 		}
 	}
-	err = errors.Join(s.cli.configure(ctx, commands, s.driver.refused), s.cli.leave(ctx))
-	if err != nil {
+	if err := send(ctx, commands); err != nil {
 		return fmt.Errorf("the ports could not be put back as they were: %w", err)
 	}
 	return nil

@@ -7,17 +7,19 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/scrapli/scrapligo/transport"
 	"golang.org/x/crypto/ssh"
 )
 
-// wire carries a terminal session over SSH. It is a transport of scrapligo's, in place of
-// its own "standard" one, which cannot be cancelled, waits for ever on a server that
-// accepts connections and says nothing, and takes host keys from a file only.
+// wire is a login over SSH, with a terminal session where the platform has a CLI. It is a
+// transport of scrapligo's, in place of its own "standard" one, which cannot be cancelled,
+// waits for ever on a server that accepts connections and says nothing, and takes host keys
+// from a file only.
 type wire struct {
 	client *ssh.Client
-	input  io.Writer
+	input  io.Writer // of the terminal session
 	output io.Reader
 }
 
@@ -33,9 +35,9 @@ const (
 // dialer opens a network connection, as net.Dialer.DialContext does.
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// connect logs in and opens a shell on a terminal. ctx bounds connecting only.
-// ErrUnreachable, ErrHostKey, ErrAuth, *InvalidDeviceError.
-func connect(ctx context.Context, dial dialer, device Device) (*wire, error) {
+// connect logs in, and opens a terminal if the platform is spoken to on one. ctx bounds
+// connecting only. ErrUnreachable, ErrHostKey, ErrAuth, *InvalidDeviceError.
+func connect(ctx context.Context, dial dialer, device Device, cli definition) (*wire, error) {
 	config, err := device.login()
 	if err != nil {
 		return nil, err
@@ -50,15 +52,18 @@ func connect(ctx context.Context, dial dialer, device Device) (*wire, error) {
 		_ = conn.Close()
 		return nil, errors.Join(err, ctx.Err())
 	}
-	session, err := shell(client)
+	w := &wire{client: client}
+	if cli.prompts != nil {
+		err = w.openTerminal(cli.program)
+	}
 	if err == nil && !stop() {
 		err = ctx.Err()
 	}
 	if err != nil {
 		_ = client.Close()
-		return nil, errors.Join(fmt.Errorf("%w: open a shell: %w", ErrUnreachable, err), ctx.Err())
+		return nil, errors.Join(fmt.Errorf("%w: open a terminal: %w", ErrUnreachable, err), ctx.Err())
 	}
-	return session, nil
+	return w, nil
 }
 
 // handshake exchanges keys and logs in. The library has no error type for a refused login:
@@ -89,23 +94,44 @@ func handshake(conn net.Conn, address string, config *ssh.ClientConfig) (*ssh.Cl
 	}
 }
 
-func shell(client *ssh.Client) (*wire, error) {
-	session, err := client.NewSession()
+// openTerminal runs a program on a terminal; none: the login's own shell.
+func (w *wire) openTerminal(program string) error {
+	session, err := w.client.NewSession()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	input, err := session.StdinPipe()
-	if err != nil {
-		return nil, err
+	if w.input, err = session.StdinPipe(); err != nil {
+		return err
 	}
-	output, err := session.StdoutPipe()
-	if err != nil {
-		return nil, err
+	if w.output, err = session.StdoutPipe(); err != nil {
+		return err
 	}
 	if err := session.RequestPty(terminalType, terminalRows, terminalCols, ssh.TerminalModes{ssh.ECHO: 1}); err != nil {
-		return nil, err
+		return err
 	}
-	return &wire{client: client, input: input, output: output}, session.Shell()
+	if program == "" {
+		return session.Shell()
+	}
+	return session.Start(program)
+}
+
+// run runs a program beside the terminal, and returns what it says. Its input may hold what
+// its arguments, which others can see, must not. *RefusedError with its complaint if it
+// fails.
+func (w *wire) run(program, input string) (output string, err error) {
+	session, err := w.client.NewSession()
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = session.Close() }()
+	var said, complaint bytes.Buffer
+	session.Stdin, session.Stdout, session.Stderr = strings.NewReader(input), &said, &complaint
+	err = session.Run(program)
+	var exit *ssh.ExitError
+	if errors.As(err, &exit) {
+		return "", &RefusedError{Line: program, Answer: strings.TrimSpace(complaint.String())}
+	}
+	return said.String(), err
 }
 
 // pin accepts the pinned host key and no other.

@@ -20,9 +20,9 @@ var ErrNotRoot = errors.New("packages of Debian are missing")
 func Packages() []string {
 	return slices.Concat(
 		[]string{"qemu-system-x86", "seabios", "ipxe-qemu", "ovmf"}, // servers and their firmware
-		[]string{"ipxe"},                                                // the loader that TFTP serves
-		[]string{"openipmi", "ipmitool"},                                // BMCs, and the tool that talks to them
-		[]string{"frr", "openssh-server", "isc-dhcp-relay"},             // the switch
+		[]string{"ipxe"},                 // the loader that TFTP serves
+		[]string{"openipmi", "ipmitool"}, // BMCs, and the tool that talks to them
+		[]string{"frr", "openssh-server", "isc-dhcp-relay", "sudo"},     // the switch
 		[]string{"mmdebstrap", "zstd", "gdisk", "dosfstools", "mtools"}, // images
 		[]string{"e2fsprogs", "cpio", "kmod", "grub-pc-bin", "grub-common"},
 		[]string{"grub-efi-amd64-bin"},

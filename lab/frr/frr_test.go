@@ -48,7 +48,7 @@ func newNamespace(t *testing.T, name string) netns.Namespace {
 	return namespace
 }
 
-// login runs one vtysh command over SSH.
+// login runs lines in vtysh over SSH.
 func login(t *testing.T, config frr.Config, hostKey string, method ssh.AuthMethod, command string) (string, error) {
 	t.Helper()
 	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(hostKey))
@@ -64,7 +64,12 @@ func login(t *testing.T, config frr.Config, hostKey string, method ssh.AuthMetho
 	}
 	session, err := ssh.NewClient(connection, channels, requests).NewSession()
 	check(t, err)
-	output, err := session.CombinedOutput(command)
+	var program strings.Builder
+	program.WriteString("vtysh")
+	for line := range strings.Lines(command) {
+		fmt.Fprintf(&program, " -c '%s'", strings.TrimSpace(line))
+	}
+	output, err := session.CombinedOutput(program.String())
 	return string(output), err
 }
 

@@ -3,7 +3,7 @@
 # unshare(1), and in the switch's network namespace: when it ends, all of the switch ends,
 # and nothing of it is left in the machine's own /etc and /run.
 #
-# SWITCH_DIR       the switch's folder: frr/, sshd_config, authorized_keys, password.hash
+# SWITCH_DIR       the switch's folder: frr/, nftables.d/, sshd_config, authorized_keys, password.hash
 # SWITCH_NAME      its host name
 # SWITCH_SSH       where its SSH server listens: ADDRESS/PORT
 # SWITCH_USER      the login name of its operators
@@ -16,19 +16,27 @@ trap 'exit 0' TERM
 
 hostname "$SWITCH_NAME"
 
-# What is written below /etc stays in memory, but for FRR's own folder.
+# What is written below /etc stays in memory, but for the folders of FRR and of the filters.
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/etc /run/work /run/sshd /run/frr
 mount -t overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work overlay /etc
 mount --bind frr /etc/frr
+mkdir -p nftables.d /etc/nftables.d
+mount --bind nftables.d /etc/nftables.d
 mount -t tmpfs -o mode=755 tmpfs /var/log/frr
 chown -R frr:frr /etc/frr /run/frr /var/log/frr
 chmod -R u=rwX,g=rX,o= /etc/frr
 
-# Operators land in vtysh, without a pager and without a shell. "ssh switch COMMAND" works.
-printf '#!/bin/sh\nVTYSH_PAGER=cat exec vtysh "$@"\n' >/run/login
-chmod 755 /run/login
-useradd --no-create-home --home-dir / --shell /run/login --gid frrvty --groups frr "$SWITCH_USER"
+# The kernel's filters outlive the switch's processes, as those of a machine do not.
+nft flush ruleset
+for filters in /etc/nftables.d/*.nft; do
+	[ ! -e "$filters" ] || nft -f "$filters"
+done
+
+# Operators have a shell, may run vtysh, and by sudo what works on filters.
+useradd --no-create-home --home-dir / --shell /bin/bash --gid frrvty --groups frr "$SWITCH_USER"
+echo "$SWITCH_USER ALL = NOPASSWD: /usr/sbin/nft, /usr/bin/install, /usr/bin/mv" >/etc/sudoers.d/operators
+printf '127.0.0.1 localhost %s\n' "$SWITCH_NAME" >/etc/hosts # sudo looks the host's name up
 printf '%s:%s\n' "$SWITCH_USER" "$(cat password.hash)" | chpasswd --encrypted
 install -m 644 authorized_keys /run/authorized_keys
 

@@ -80,7 +80,7 @@ func configure(t *testing.T, ctx context.Context, config rack.Config, lines ...s
 	session.Stdin = strings.NewReader(fmt.Sprintf("configure terminal\n%s\nend\nexit\n", strings.Join(lines, "\n")))
 	var output bytes.Buffer
 	session.Stdout = &output
-	must(t, session.Shell())
+	must(t, session.Start("vtysh"))
 	err = session.Wait()
 	if err != nil || bytes.ContainsRune(output.Bytes(), '%') {
 		t.Fatalf("configure the switch: %v: %s", err, &output)

@@ -1,0 +1,243 @@
+package switches
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// On Linux a port's filter is a chain of rules in the table "inet ferrodur" of nftables,
+// nft(8), which no other program has to know of: packets of the ports in the map are led
+// through their chains before they are routed.
+//
+// The source filter is strict unicast reverse path forwarding (RFC 3704 §2.2): a packet is
+// dropped unless its source is routed back through the port that it came from. So it
+// follows the routes, those that a host announces among them.
+const (
+	nftTableName = "table inet ferrodur"
+	nftMap       = "ports"
+	// Empty files and tables are no error for what loads it when the switch starts.
+	nftFile = "/etc/nftables.d/ferrodur.nft"
+
+	nftReverse = "fib saddr . iif oif missing drop"
+	nftDrop    = "drop"
+)
+
+// nftFrame makes what all ports have in common, if it is not there.
+const nftFrame = `add table inet ferrodur
+add map inet ferrodur ports { type ifname : verdict; }
+add chain inet ferrodur hosts { type filter hook prerouting priority raw; policy accept; }
+flush chain inet ferrodur hosts
+add rule inet ferrodur hosts iifname vmap @ports
+`
+
+// nftNeighbours let through what neighbour discovery needs (RFC 4861 §4): it asks for an
+// address from none.
+var nftNeighbours = []string{
+	"icmpv6 type nd-router-solicit accept",
+	"icmpv6 type nd-neighbor-solicit accept",
+	"icmpv6 type nd-neighbor-advert accept",
+}
+
+// nftChain is a port's.
+func nftChain(port string) statement { return under(nftTableName, "chain "+nftChainName(port)) }
+
+func nftChainName(port string) string { return "port-" + tag(port) }
+
+// nftJump sends what comes from a port through its chain.
+func nftJump(port string) string { return fmt.Sprintf("%q : jump %s", port, nftChainName(port)) }
+
+// nftRules are the rules of a port, in the words that nft lists them in. They are numbered,
+// for their order matters.
+func nftRules(intent Intent) []statement {
+	if !intent.SourceFilter && len(intent.Reach) == 0 {
+		return nil
+	}
+	rules := slices.Clone(nftNeighbours)
+	if intent.SourceFilter {
+		rules = append(rules, nftReverse)
+	}
+	for _, prefix := range sorted(intent.Reach) {
+		rules = append(rules, nftAccept(prefix))
+	}
+	if len(intent.Reach) > 0 {
+		rules = append(rules, nftDrop)
+	}
+	all := []statement{nftChain(intent.Port).with(nftJump(intent.Port))}
+	for n, rule := range rules {
+		all = append(all, nftNumbered(nftChain(intent.Port), n, rule))
+	}
+	return all
+}
+
+func nftNumbered(chain statement, n int, rule string) statement {
+	return chain.with(fmt.Sprintf("%d %s", n+1, rule))
+}
+
+// nftAccept lets packets to a prefix through. nft knows addresses from prefixes, and a
+// prefix of no length not at all.
+func nftAccept(prefix netip.Prefix) string {
+	family := familyWord(prefix.Addr().Is4())
+	if family == "ipv6" {
+		family = "ip6"
+	}
+	switch {
+	case prefix.Bits() == 0 && family == "ip":
+		return "meta nfproto ipv4 accept"
+	case prefix.Bits() == 0:
+		return "meta nfproto ipv6 accept"
+	case prefix.IsSingleIP():
+		return family + " daddr " + prefix.Addr().String() + " accept"
+	}
+	return family + " daddr " + prefix.String() + " accept"
+}
+
+// readNFT reads a rule of a port's into the intent.
+func (i *Intent) readNFT(s statement) {
+	_, rule, _ := strings.Cut(s.line(), " ")
+	switch {
+	case !s.in(nftChain(i.Port)):
+	case rule == nftReverse:
+		i.SourceFilter = true
+	case rule == "meta nfproto ipv4 accept":
+		i.Reach = append(i.Reach, everything(true))
+	case rule == "meta nfproto ipv6 accept":
+		i.Reach = append(i.Reach, everything(false))
+	default:
+		fields := strings.Fields(rule) // ip daddr 192.0.2.0/24 accept
+		if len(fields) != 4 || fields[1] != "daddr" {
+			return
+		}
+		if to, _, ok := readEndpoint(fields[2:], false); ok {
+			i.Reach = append(i.Reach, to)
+		} else if address, err := netip.ParseAddr(fields[2]); err == nil {
+			i.Reach = append(i.Reach, netip.PrefixFrom(address, address.BitLen()))
+		}
+	}
+}
+
+// nftTable lists Ferrodur's table; empty if there is none.
+func nftTable(ctx context.Context, cli *terminal) (string, error) {
+	text, err := cli.run(ctx, "sudo -n nft -s list "+nftTableName, "")
+	var refused *RefusedError
+	if errors.As(err, &refused) && strings.Contains(refused.Answer, "No such file or directory") {
+		return "", nil
+	}
+	return text, err
+}
+
+// readNFT takes such a list apart. The entries of the map are those of the chains that they
+// lead to.
+func readNFT(text string) []statement {
+	var all []statement
+	var inside []string
+	count := map[statement]int{}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		at := under(inside...)
+		switch {
+		case strings.Contains(line, ": jump "):
+			line = strings.Trim(strings.TrimPrefix(line, "elements = "), "{} ")
+			for entry := range strings.SplitSeq(line, ",") {
+				if _, chain, is := strings.Cut(entry, ": jump "); is {
+					all = append(all, under(nftTableName, "chain "+chain, strings.TrimSpace(entry)))
+				}
+			}
+		case strings.HasSuffix(line, "{"):
+			inside = append(inside, strings.TrimSpace(strings.TrimSuffix(line, "{")))
+		case line == "}" && len(inside) > 0:
+			inside = inside[:len(inside)-1]
+		case line != "":
+			all = append(all, nftNumbered(at, count[at], line))
+			count[at]++
+		}
+	}
+	return all
+}
+
+// nftEdit leads a port's rules from have to want. They are replaced as a whole.
+func nftEdit(port string, have, want []statement) []string {
+	if len(difference(have, want)) == 0 {
+		return nil
+	}
+	chain := nftChainName(port)
+	var commands []string
+	if slices.Contains(have, nftChain(port).with(nftJump(port))) && len(want) == 0 {
+		commands = append(commands, fmt.Sprintf("delete element inet ferrodur %s { %q }", nftMap, port))
+	}
+	if len(want) == 0 {
+		return nftCommands(append(commands, "delete chain inet ferrodur "+chain))
+	}
+	commands = append(commands, "add chain inet ferrodur "+chain, "flush chain inet ferrodur "+chain)
+	for _, s := range want {
+		if line := s.line(); line == nftJump(port) {
+			commands = append(commands, fmt.Sprintf("add element inet ferrodur %s { %s }", nftMap, line))
+		} else {
+			_, rule, _ := strings.Cut(line, " ")
+			commands = append(commands, "add rule inet ferrodur "+chain+" "+rule)
+		}
+	}
+	return nftCommands(commands)
+}
+
+// nftCommand begins commands that are for nft and not for vtysh.
+const nftCommand = "nft "
+
+func nftCommands(lines []string) []string {
+	for i, line := range lines {
+		lines[i] = nftCommand + line
+	}
+	return lines
+}
+
+// sendFiltered sends vtysh's commands to vtysh, and nft's to nft: rules that go last, and
+// those that come first, so that a port is never open without its filter. Each of the two
+// is one transaction of the kernel's.
+func sendFiltered(ctx context.Context, cli *terminal, commands []command, send sender) error {
+	var routing []command
+	var coming, going strings.Builder
+	for _, c := range commands {
+		line, is := strings.CutPrefix(c.text, nftCommand)
+		switch {
+		case !is:
+			routing = append(routing, c)
+		case strings.HasPrefix(line, "delete "):
+			going.WriteString(line + "\n")
+		default:
+			coming.WriteString(line + "\n")
+		}
+	}
+	if coming.Len() > 0 {
+		if err := runNFT(ctx, cli, nftFrame+coming.String()); err != nil {
+			return err
+		}
+	}
+	if len(routing) > 0 {
+		if err := send(ctx, routing); err != nil {
+			return err
+		}
+	}
+	if going.Len() > 0 {
+		return runNFT(ctx, cli, going.String())
+	}
+	return nil
+}
+
+func runNFT(ctx context.Context, cli *terminal, script string) error {
+	_, err := cli.run(ctx, "sudo -n nft -f -", script)
+	return err
+}
+
+// saveNFT keeps the table in a file that the switch loads when it starts. The file is
+// complete or the old one.
+func saveNFT(ctx context.Context, cli *terminal) error {
+	text, err := nftTable(ctx, cli)
+	if err != nil {
+		return err
+	}
+	_, err = cli.run(ctx, "sudo -n install -D -m 0644 /dev/stdin "+nftFile+".new && sudo -n mv "+nftFile+".new "+nftFile, text)
+	return err
+}

@@ -1,0 +1,122 @@
+package switches_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"ferrodur/lab/frr"
+	"ferrodur/lab/netns"
+	"ferrodur/switches"
+)
+
+// What a host may send is tried with packets, and not with configuration: to the boot
+// service, to another customer, from addresses of its own and from borrowed ones.
+func TestPacketsOfAHost(t *testing.T) {
+	rig := newRig(t)
+	host := far(t, rig, "swp20", "h", "198.51.100.61/31", "2001:db8:0:20::1/127", "203.0.113.65/32", "203.0.113.200/32", "2001:db8:bad::1/128")
+	world := far(t, rig, "swp21", "w", "192.0.2.65/31", "2001:db8:0:21::1/127", "192.0.2.10/32", "192.0.2.20/32", "2001:db8:99::1/128")
+	check(t, host.AddRoute(netip.MustParsePrefix("0.0.0.0/0"), netip.MustParseAddr("198.51.100.60")))
+	check(t, host.AddRoute(netip.MustParsePrefix("::/0"), netip.MustParseAddr("2001:db8:0:20::")))
+	check(t, rig.namespace.Forward())
+
+	rig.apply(t, switches.Intent{
+		Port: "swp21", Profile: switches.Tenant, Description: "world", Addresses: prefixes("192.0.2.64/31", "2001:db8:0:21::/127"),
+		Behind: prefixes("192.0.2.10/32", "192.0.2.20/32", "2001:db8:99::1/128"),
+	})
+	const own, own6, routed, borrowed, borrowed6 = "198.51.100.61", "2001:db8:0:20::1", "203.0.113.65", "203.0.113.200", "2001:db8:bad::1"
+	const boot, other, other6 = "192.0.2.10", "192.0.2.20", "2001:db8:99::1"
+	links := prefixes("198.51.100.60/31", "2001:db8:0:20::/127")
+
+	for _, step := range []struct {
+		name    string
+		intent  switches.Intent
+		through [][2]string
+		stopped [][2]string
+	}{
+		{"a tenant without a filter", switches.Intent{Profile: switches.Tenant, Addresses: links, Behind: prefixes(routed + "/32")},
+			[][2]string{{own, other}, {borrowed, other}, {own6, other6}, {borrowed6, other6}}, nil},
+		{"a tenant", switches.Intent{Profile: switches.Tenant, Addresses: links, Behind: prefixes(routed + "/32"), SourceFilter: true},
+			[][2]string{{own, other}, {routed, other}, {own6, other6}}, [][2]string{{borrowed, other}, {borrowed6, other6}}},
+		{"a server that is provisioned", switches.Intent{Profile: switches.Provisioning, Addresses: links, SourceFilter: true, Reach: prefixes(boot + "/32")},
+			[][2]string{{own, boot}}, [][2]string{{own, other}, {own6, other6}, {routed, boot}, {borrowed, boot}}},
+		{"quarantine", switches.Intent{Profile: switches.Quarantine},
+			nil, [][2]string{{own, boot}, {own, other}, {own6, other6}}},
+		{"a tenant again", switches.Intent{Profile: switches.Tenant, Addresses: links, SourceFilter: true},
+			[][2]string{{own, other}, {own6, other6}}, [][2]string{{routed, other}, {borrowed, other}}},
+	} {
+		step.intent.Port, step.intent.Description = "swp20", "s1"
+		rig.apply(t, step.intent)
+		for _, pair := range step.through {
+			if !arrives(t, host, world, pair[0], pair[1], 5*time.Second) {
+				t.Errorf("%s: nothing came through from %s to %s; filters:\n%s", step.name, pair[0], pair[1], rig.filters(t))
+			}
+		}
+		for _, pair := range step.stopped {
+			if arrives(t, host, world, pair[0], pair[1], 300*time.Millisecond) {
+				t.Errorf("%s: a packet from %s came through to %s; filters:\n%s", step.name, pair[0], pair[1], rig.filters(t))
+			}
+		}
+	}
+}
+
+// The filters are there again after a power cut.
+func TestFiltersAreKept(t *testing.T) {
+	rig := newRig(t)
+	intent := intentsOf(port(1))["reaching"]
+	rig.apply(t, intent)
+	before := rig.filters(t)
+	expect(t, before, "ip daddr 192.0.2.64/28 accept", "jump port-swp1")
+	check(t, frr.Stop(t.Context(), rig.config.Dir))
+	_, err := frr.Start(t.Context(), rig.config)
+	check(t, err)
+	if after := rig.filters(t); after != before {
+		t.Errorf("before the power cut the filters were\n%s\nand after it\n%s", before, after)
+	}
+}
+
+// far makes a host at a new port of the switch.
+func far(t *testing.T, rig *rig, port, name string, addresses ...string) netns.Namespace {
+	t.Helper()
+	host := netns.Namespace(fmt.Sprintf("sswt%d%s", os.Getpid(), name))
+	t.Cleanup(func() { check(t, host.Delete()) })
+	check(t, host.Create())
+	check(t, netns.Connect(netns.End{Namespace: rig.namespace, Interface: port}, netns.End{Namespace: host, Interface: "eth0"}))
+	for i, address := range addresses {
+		device := "lo"
+		if i < 2 {
+			device = "eth0"
+		}
+		check(t, host.AddAddress(device, netip.MustParsePrefix(address)))
+	}
+	return host
+}
+
+// arrives tells whether packets from one address come to another within a time.
+func arrives(t *testing.T, sender, receiver netns.Namespace, from, to string, within time.Duration) bool {
+	t.Helper()
+	listen := func(namespace netns.Namespace, address string) (conn net.PacketConn) {
+		check(t, namespace.Do(func() (err error) {
+			conn, err = new(net.ListenConfig).ListenPacket(context.Background(), "udp", net.JoinHostPort(address, "9"))
+			return err
+		}))
+		t.Cleanup(func() { _ = conn.Close() })
+		return conn
+	}
+	out, in := listen(sender, from), listen(receiver, to)
+	defer func() { _, _ = out.Close(), in.Close() }()
+	for end := time.Now().Add(within); time.Now().Before(end); {
+		// A host that is not reached may say so to the sender: no more can be asked of it.
+		_, _ = out.WriteTo([]byte("knock"), net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(to), 9)))
+		check(t, in.SetReadDeadline(time.Now().Add(100*time.Millisecond)))
+		packet := make([]byte, 16)
+		if _, address, err := in.ReadFrom(packet); err == nil && netip.MustParseAddrPort(address.String()).Addr() == netip.MustParseAddr(from) {
+			return true
+		}
+	}
+	return false
+}
