@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -44,9 +45,13 @@ func (b *Boot) SetTarget(ctx context.Context, in api.SetBootTargetInput) (api.No
 	if err != nil {
 		return api.None{}, fail(err)
 	}
+	at, err := b.Inventory.Switch(ctx, server.Switch)
+	if err != nil {
+		return api.None{}, fail(err)
+	}
 	target := bootsvc.Target{
 		ID: in.Target, Server: server.Name, MAC: server.MAC,
-		RelayPort: server.Port, Relay: in.Link.Switch.Addr(), Link: in.Link.Server, Kind: job.Kind(in.Job),
+		RelayPort: cmp.Or(at.Provisioning.CircuitID, server.Port), Relay: in.Link.Switch.Addr(), Link: in.Link.Server, Kind: job.Kind(in.Job),
 	}
 	switch in.Job {
 	case api.JobInstall:

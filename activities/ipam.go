@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"net/netip"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/worker"
@@ -25,10 +26,19 @@ func (i *IPAM) Register(r worker.ActivityRegistry) {
 	register(r, api.RemoveNames, i.RemoveNames)
 }
 
-// Allocate gives an owner a link of each family and the blocks that he wants; asked again,
-// the same ones. Where there are links and no blocks, the links are his until a release.
+// Allocate gives an owner a link of each family and the blocks that he wants, or an address
+// of each family in a network; asked again, the same ones. Where there are links and no
+// blocks, the links are his until a release.
 func (i *IPAM) Allocate(ctx context.Context, in api.AllocateInput) (api.Allocated, error) {
 	request := ipam.Request{Owner: in.Owner, Site: in.Site, Role: ipam.Role(in.Role), Plan: in.Plan, Tenant: in.Tenant, By: by(ctx)}
+	network, err := i.network(ctx, in)
+	if err != nil {
+		return api.Allocated{}, fail(err)
+	}
+	if network != "" {
+		links, err := i.join(ctx, network, request)
+		return api.Allocated{Links: links}, fail(err)
+	}
 	links, err := i.Addresses.AllocateLinks(ctx, request)
 	if err != nil {
 		return api.Allocated{}, fail(err)
@@ -46,6 +56,44 @@ func (i *IPAM) Allocate(ctx context.Context, in api.AllocateInput) (api.Allocate
 		given.Blocks = append(given.Blocks, a.Prefix)
 	}
 	return given, nil
+}
+
+// network is the name of the network that addresses are wanted in; empty: none.
+func (i *IPAM) network(ctx context.Context, in api.AllocateInput) (string, error) {
+	if in.Server == "" || in.Role != api.ProvisioningPool {
+		return in.Network, nil
+	}
+	server, err := i.Inventory.Server(ctx, in.Server)
+	if err != nil {
+		return "", err
+	}
+	at, err := i.Inventory.Switch(ctx, server.Switch)
+	return at.Provisioning.Network, err
+}
+
+// join gives an owner addresses in a network.
+func (i *IPAM) join(ctx context.Context, name string, request ipam.Request) (api.Links, error) {
+	network, err := i.Inventory.Network(ctx, name)
+	if err != nil {
+		return api.Links{}, err
+	}
+	if network.Site != request.Site {
+		return api.Links{}, inventory.NotFoundError{Kind: inventory.KindNetwork, Name: name + " at " + request.Site}
+	}
+	hosts, err := i.Addresses.AllocateHosts(ctx, request, ipam.NetworkPools(network.Name, network.Site, network.Prefixes))
+	if err != nil {
+		return api.Links{}, err
+	}
+	var links api.Links
+	for _, host := range hosts {
+		member := api.Link{Switch: netip.PrefixFrom(network.Gateway(host), host.Bits()), Server: host}
+		if host.Addr().Is4() {
+			links.IPv4 = member
+		} else {
+			links.IPv6 = member
+		}
+	}
+	return links, nil
 }
 
 func blocks(asked api.Blocks) (wants []ipam.Want) {

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -74,6 +75,10 @@ func (o outcome) change() api.PortChange {
 
 // configure carries out changes of ports. An error is everybody's.
 func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]outcome, error) {
+	declared, err := s.Inventory.Switch(ctx, in.Switch)
+	if err != nil {
+		return nil, err
+	}
 	outcomes := make([]outcome, len(in.Ports))
 	var (
 		intents []switches.Intent
@@ -81,15 +86,19 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 	)
 	for i, port := range in.Ports {
 		server, err := s.Inventory.Server(ctx, port.Server)
-		if err != nil && !is[inventory.NotFoundError](err) {
-			return nil, err
-		}
 		if err == nil && server.Switch != in.Switch {
 			err = fmt.Errorf("server %s is cabled to switch %s by now: order the change again: %w", server.Name, server.Switch, switches.ErrUnknownPort)
 		}
+		var intent switches.Intent
+		if err == nil {
+			intent, err = s.intent(ctx, declared, server.Port, port)
+		}
+		if err != nil && !is[inventory.NotFoundError](err) && !errors.Is(err, switches.ErrUnknownPort) {
+			return nil, err
+		}
 		outcomes[i] = outcome{port: server.Port, err: err}
 		if err == nil {
-			intents, places = append(intents, intentOf(server.Port, port)), append(places, i)
+			intents, places = append(intents, intent), append(places, i)
 		}
 	}
 	if len(intents) == 0 {
@@ -123,20 +132,37 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 	return outcomes, s.Inventory.KeepAsked(ctx, asked)
 }
 
-// intentOf says in the words of switches what a port is to be.
-func intentOf(port string, in api.ConfigurePortInput) switches.Intent {
+// intent says in the words of switches what a port is to be: what was asked for, and what
+// is declared for all ports of the switch.
+func (s *Switch) intent(ctx context.Context, declared inventory.Switch, port string, in api.ConfigurePortInput) (switches.Intent, error) {
 	intent := switches.Intent{
-		Port: port, Profile: switches.Profile(in.Profile),
-		Description: strings.TrimSpace(in.Server + " " + in.Instance),
-		Behind:      in.Blocks,
+		Port: port, Profile: switches.Profile(in.Profile), Description: strings.TrimSpace(in.Server + " " + in.Instance),
 	}
+	network := in.Network
+	switch intent.Profile {
+	case switches.Quarantine:
+		return intent, nil
+	case switches.Provisioning:
+		network = declared.Provisioning.Network
+	}
+	intent.MTU = declared.MTU
+	if network != "" {
+		member, err := s.Inventory.Network(ctx, network)
+		intent.VLANs = &switches.VLANs{Untagged: member.VLAN}
+		return intent, err
+	}
+	intent.Behind = in.Blocks
 	for _, link := range in.Links.List() {
 		intent.Addresses = append(intent.Addresses, link.Switch)
 	}
-	// Firmware that boots over IPv6 waits for advertisements. A tenant gets none: both ends
-	// of a /127 are configured by hand (RFC 6164 §5).
-	intent.Advertise = intent.Profile == switches.Provisioning && in.Links.IPv6.Server.IsValid()
-	return intent
+	intent.SourceFilter = !declared.AnySource
+	if intent.Profile == switches.Provisioning {
+		intent.Reach, intent.Relay = declared.Provisioning.Reach, declared.Provisioning.Relay
+		// Firmware that boots over IPv6 waits for advertisements. A tenant gets none: both ends
+		// of a /127 are configured by hand (RFC 6164 §5).
+		intent.Advertise = in.Links.IPv6.Server.IsValid()
+	}
+	return intent, nil
 }
 
 // AuditSwitch compares all ports of a switch with what was asked for, in one session, and
@@ -171,7 +197,11 @@ func (s *Switch) audit(ctx context.Context, name string) (api.AuditReport, error
 			return report, fmt.Errorf("what was asked for port %s of switch %s: %w", port.Port, name, err)
 		}
 		requests[port.Port] = request
-		intents = append(intents, intentOf(port.Port, request))
+		intent, err := s.intent(ctx, declared, port.Port, request)
+		if err != nil {
+			return report, err
+		}
+		intents = append(intents, intent)
 	}
 	results, err := session.Diff(ctx, intents...)
 	if err != nil {

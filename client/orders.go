@@ -89,6 +89,9 @@ func Validate(order api.Order) error {
 	if b := order.Blocks; b.IPv4 < 0 || b.IPv4 > 32 || b.IPv6 < 0 || b.IPv6 > 128 {
 		return fmt.Errorf("%w: blocks of the lengths /%d and /%d: an IPv4 block has a length from 1 to 32, an IPv6 block from 1 to 128", ErrRefused, b.IPv4, b.IPv6)
 	}
+	if order.Network != "" && order.Blocks != (api.Blocks{}) {
+		return fmt.Errorf("%w: blocks are routed over links: an order in network %s has none", ErrRefused, order.Network)
+	}
 	if len(order.SSHKeys) == 0 && !order.UserData {
 		return fmt.Errorf("%w: order %s has neither an SSH key nor user data: nobody could log in", ErrRefused, order.ID)
 	}

@@ -27,6 +27,7 @@ type Declaration struct {
 	Zones    []Zone
 	Plans    []Plan
 	Images   []Image
+	Networks []Network
 	Switches []Switch
 	Servers  []Server
 }
@@ -75,7 +76,7 @@ func (s *Store) ApplyIn(ctx context.Context, tx pgx.Tx, d Declaration) (Changes,
 	}
 	a := application{tx: tx, changes: &changes}
 	for _, step := range []func(context.Context, Declaration) error{
-		a.sites, a.zones, a.plans, a.images, a.switches, a.servers, a.dropPorts, a.findDuplicates,
+		a.sites, a.zones, a.plans, a.images, a.networks, a.switches, a.servers, a.dropPorts, a.findDuplicates,
 	} {
 		if err := step(ctx, d); err != nil {
 			return changes, err
@@ -123,16 +124,20 @@ func (a application) switches(ctx context.Context, d Declaration) error {
 			return err
 		}
 		s.Ports, s.Prefixes, s.VLANs = append([]string{}, s.Ports...), append([]netip.Prefix{}, s.Prefixes...), append([]int{}, s.VLANs...)
+		s.Provisioning.Reach = append([]netip.Prefix{}, s.Provisioning.Reach...)
+		s.Provisioning.Relay = append([]netip.Addr{}, s.Provisioning.Relay...)
 		slices.Sort(s.Ports)
 	}
 	err := upsert(ctx, a, KindSwitch, switchColumns, scanSwitch, declared,
 		func(s Switch) string { return s.Name },
-		`INSERT INTO inventory.switches (name, site, platform, address, login, password, private_key, host_key, dhcp_relay, prefixes, vlans, asn, heal)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (name) DO UPDATE
+		`INSERT INTO inventory.switches (name, site, platform, address, login, password, private_key, host_key, dhcp_relay, prefixes, vlans, asn, heal,
+			mtu, any_source, reach, relay, network, circuit_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, nullif($18, ''), $19) ON CONFLICT (name) DO UPDATE
 		SET site = $2, platform = $3, address = $4, login = $5, password = $6, private_key = $7, host_key = $8, dhcp_relay = $9, prefixes = $10,
-			vlans = $11, asn = $12, heal = $13`,
+			vlans = $11, asn = $12, heal = $13, mtu = $14, any_source = $15, reach = $16, relay = $17, network = nullif($18, ''), circuit_id = $19`,
 		func(s Switch) []any {
-			return []any{s.Name, s.Site, s.Platform, s.Address, s.User, s.Password, s.PrivateKey, s.HostKey, s.relayText(), s.Prefixes, s.VLANs, s.ASN, s.Heal}
+			return []any{s.Name, s.Site, s.Platform, s.Address, s.User, s.Password, s.PrivateKey, s.HostKey, s.relayText(), s.Prefixes, s.VLANs, s.ASN, s.Heal,
+				s.MTU, s.AnySource, s.Provisioning.Reach, s.Provisioning.Relay, s.Provisioning.Network, s.Provisioning.CircuitID}
 		})
 	if err != nil {
 		return err

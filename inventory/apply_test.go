@@ -13,7 +13,7 @@ func TestApplyTwiceChangesNothing(t *testing.T) {
 
 	changes, err := store.Apply(t.Context(), rack(11))
 	require.NoError(t, err)
-	require.Len(t, changes.Added, 2+1+1+1+11)
+	require.Len(t, changes.Added, 2+1+1+1+1+11)
 	require.Empty(t, changes.Changed)
 
 	changes, err = store.Apply(t.Context(), rack(11))

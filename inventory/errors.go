@@ -24,6 +24,7 @@ const (
 	KindZone     Kind = "zone"
 	KindPlan     Kind = "plan"
 	KindImage    Kind = "image"
+	KindNetwork  Kind = "network"
 	KindSwitch   Kind = "switch"
 	KindServer   Kind = "server"
 	KindInstance Kind = "instance"

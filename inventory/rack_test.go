@@ -53,10 +53,17 @@ func rack(n int) inventory.Declaration {
 		Images: []inventory.Image{{
 			Name: "debian-12", File: "debian-12.raw.zst", SHA256: fmt.Sprintf("%064x", 12), Bytes: 2 << 30, SSHUser: "debian",
 		}},
+		Networks: []inventory.Network{{
+			Name: "blue", Site: "ewr1", VLAN: 100, Prefixes: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/26")},
+		}},
 		Switches: []inventory.Switch{{
 			Name: "sw1", Site: "ewr1", Platform: "frr", Address: "192.0.2.1:22", User: "ferrodur",
 			PrivateKey: "file:/etc/ferrodur/sw1.key", HostKey: "ssh-ed25519 AAAA", DHCPRelay: netip.MustParseAddr("192.0.2.1"),
 			Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8::/32")},
+			MTU: 9000, AnySource: true, Provisioning: inventory.ProvisioningPorts{
+				Reach: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}, Relay: []netip.Addr{netip.MustParseAddr("192.0.2.1")},
+				Network: "blue", CircuitID: "vlan100",
+			},
 		}},
 	}
 	for i := 1; i <= n; i++ {

@@ -28,9 +28,29 @@ type Switch struct {
 	ASN      uint32 // of its BGP; 0: none
 	// Heal undoes drift of its ports, and does not only show it.
 	Heal bool
+	MTU  int // of its ports: the largest IP packet in bytes; 0: as the switch has it
+	// AnySource lets hosts send from addresses that are not routed to them.
+	AnySource    bool
+	Provisioning ProvisioningPorts
+}
+
+// ProvisioningPorts is what ports are like while their servers are installed, tested or
+// wiped.
+type ProvisioningPorts struct {
+	// Reach are all that servers may send to: the boot service, and what it needs. Empty:
+	// anything.
+	Reach []netip.Prefix
+	// Relay are the DHCP servers that the switch relays to. Empty: its relay is not
+	// Ferrodur's concern.
+	Relay []netip.Addr
+	// Network is whose VLAN the ports are in. Empty: they are routed.
+	Network string
+	// CircuitID is what the relay says in option 82 (RFC 3046 §3.1). Empty: the port's name.
+	CircuitID string
 }
 
 const switchColumns = `SELECT name, site, platform, address, login, password, private_key, host_key, dhcp_relay, prefixes, vlans, asn, heal,
+	mtu, any_source, reach, relay, coalesce(network, ''), circuit_id,
 	ARRAY(SELECT p.name FROM inventory.ports p WHERE p.switch = switches.name ORDER BY p.name COLLATE "C")
 	FROM inventory.switches`
 
@@ -39,7 +59,8 @@ func scanSwitch(row pgx.CollectableRow) (Switch, error) {
 		s     Switch
 		relay string
 	)
-	err := row.Scan(&s.Name, &s.Site, &s.Platform, &s.Address, &s.User, &s.Password, &s.PrivateKey, &s.HostKey, &relay, &s.Prefixes, &s.VLANs, &s.ASN, &s.Heal, &s.Ports)
+	err := row.Scan(&s.Name, &s.Site, &s.Platform, &s.Address, &s.User, &s.Password, &s.PrivateKey, &s.HostKey, &relay, &s.Prefixes, &s.VLANs, &s.ASN, &s.Heal,
+		&s.MTU, &s.AnySource, &s.Provisioning.Reach, &s.Provisioning.Relay, &s.Provisioning.Network, &s.Provisioning.CircuitID, &s.Ports)
 	if err == nil && relay != "" {
 		s.DHCPRelay, err = netip.ParseAddr(relay)
 	}

@@ -150,8 +150,8 @@ func (r Record) pool(prefix netip.Prefix) (*Pool, error) {
 			return nil, fmt.Errorf("cf_ferrodur_quarantine %q is no duration such as 24h", r.Quarantine)
 		}
 	}
-	if !slices.Contains(Roles, pool.Role) {
-		return nil, fmt.Errorf("role %q is none of %v", r.Role, Roles)
+	if !pool.Role.known() {
+		return nil, fmt.Errorf("role %q is none of %v and no network's", r.Role, Roles)
 	}
 	if err := pool.Validate(); err != nil {
 		return nil, err

@@ -91,6 +91,7 @@ ordering once. User data goes from the file into the inventory, and never throug
 	flags.StringVar(&order.ID, "order", "", "the order's ID (default: a new one)")
 	flags.StringVar(&order.Hostname, "hostname", "", "the machine's name (default: the order's ID)")
 	flags.StringVar(&order.Tenant, "tenant", "", "customer: for pools that are kept for tenants, and limits")
+	flags.StringVar(&order.Network, "network", "", "the VLAN that the server is in (default: it has routed links)")
 	flags.IntVar(&order.Blocks.IPv4, "ipv4-block", 0, "a block of this prefix length that is routed to the instance")
 	flags.IntVar(&order.Blocks.IPv6, "ipv6-block", 0, "a block of this prefix length that is routed to the instance")
 	flags.StringVar(&userData, "user-data", "", "file with user data for cloud-init")

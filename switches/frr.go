@@ -93,7 +93,8 @@ func (frr) read(text string) ([]statement, error) {
 	for i, s := range all {
 		all[i] = frrCanonical(s)
 	}
-	return append(all, readNFT(filters)...), nil
+	rules, err := readNFT(filters)
+	return append(all, rules...), err
 }
 
 // frrCanonical writes addresses as this package does, and no passwords.

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"ferrodur/lab/frr"
 	"ferrodur/lab/netns"
+	"ferrodur/lab/tor"
 	"ferrodur/switches"
 )
 
@@ -29,8 +29,8 @@ func TestBGPWithAHost(t *testing.T) {
 	check(t, host.AddAddress("lo", netip.MustParsePrefix("192.0.2.3/32")))
 	check(t, host.AddAddress("eth0", netip.MustParsePrefix("198.51.100.61/31")))
 	dir := filepath.Join(t.TempDir(), "host")
-	t.Cleanup(func() { check(t, frr.Stop(context.Background(), dir)) })
-	_, err := frr.Start(t.Context(), frr.Config{
+	t.Cleanup(func() { check(t, tor.Stop(context.Background(), dir)) })
+	_, err := tor.Start(t.Context(), tor.Config{
 		Name: "host", Namespace: host, Dir: dir, Address: netip.MustParseAddrPort("192.0.2.3:22"), User: "operator", Password: rigPassword,
 	})
 	check(t, err)

@@ -129,9 +129,9 @@ func nftTable(ctx context.Context, cli *terminal) (string, error) {
 	return text, err
 }
 
-// readNFT takes such a list apart. The entries of the map are those of the chains that they
-// lead to.
-func readNFT(text string) []statement {
+// readNFT takes such a list apart: ErrUnreadable if it is not whole. The entries of the map
+// are those of the chains that they lead to.
+func readNFT(text string) ([]statement, error) {
 	var all []statement
 	var inside []string
 	count := map[statement]int{}
@@ -155,7 +155,10 @@ func readNFT(text string) []statement {
 			count[at]++
 		}
 	}
-	return all
+	if len(inside) > 0 {
+		return nil, ErrUnreadable
+	}
+	return all, nil
 }
 
 // nftEdit leads a port's rules from have to want. They are replaced as a whole.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"ferrodur/lab/frr"
+	"ferrodur/lab/tor"
 	"ferrodur/switches"
 )
 
@@ -254,7 +254,7 @@ func survivesRestart(t *testing.T, rig *rig) {
 	intent := switches.Intent{Port: port, Profile: switches.Provisioning, Addresses: prefixes("198.51.100.20/31", "2001:db8:0:9::/127")}
 	rig.apply(t, intent)
 	cut := rig.open(t)
-	check(t, frr.Stop(t.Context(), rig.config.Dir))
+	check(t, tor.Stop(t.Context(), rig.config.Dir))
 	if _, err := readOne(t, cut, port); !errors.Is(err, switches.ErrUnreachable) {
 		t.Errorf("a session to a dead switch: got %v, want ErrUnreachable", err)
 	}
@@ -262,7 +262,7 @@ func survivesRestart(t *testing.T, rig *rig) {
 	_, err := rig.namespace.Run(t.Context(), "ip", "address", "flush", "dev", port)
 	check(t, err)
 
-	_, err = frr.Start(t.Context(), rig.config)
+	_, err = tor.Start(t.Context(), rig.config)
 	check(t, err)
 	session := rig.open(t)
 	running, err := readOne(t, session, port)

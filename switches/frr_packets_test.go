@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"ferrodur/lab/frr"
 	"ferrodur/lab/netns"
+	"ferrodur/lab/tor"
 	"ferrodur/switches"
 )
 
@@ -71,8 +71,8 @@ func TestFiltersAreKept(t *testing.T) {
 	rig.apply(t, intent)
 	before := rig.filters(t)
 	expect(t, before, "ip daddr 192.0.2.64/28 accept", "jump port-swp1")
-	check(t, frr.Stop(t.Context(), rig.config.Dir))
-	_, err := frr.Start(t.Context(), rig.config)
+	check(t, tor.Stop(t.Context(), rig.config.Dir))
+	_, err := tor.Start(t.Context(), rig.config)
 	check(t, err)
 	if after := rig.filters(t); after != before {
 		t.Errorf("before the power cut the filters were\n%s\nand after it\n%s", before, after)

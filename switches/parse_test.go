@@ -8,7 +8,32 @@ import (
 
 // shown are configurations as switches show them, by platform.
 var shown = map[string]string{
-	"frr": running,
+	"frr": running + `table inet ferrodur {
+	map ports {
+		type ifname : verdict
+		elements = { "swp1" : jump port-swp1,
+			     "swp2" : jump port-swp2 }
+	}
+
+	chain hosts {
+		type filter hook prerouting priority raw; policy accept;
+		iifname vmap @ports
+	}
+
+	chain port-swp1 {
+		icmpv6 type nd-router-solicit accept
+		icmpv6 type nd-neighbor-solicit accept
+		icmpv6 type nd-neighbor-advert accept
+		fib saddr . iif oif missing drop
+		ip daddr 192.0.2.10 accept
+		ip daddr 192.0.2.64/28 accept
+		drop
+	}
+}
+`,
+	"ovs": `{"data":[["swp1",["uuid","1c6e26bc-0d2f-4f0b-a9f0-3a8b0d6f4f4e"],100,["set",[200,300]],["set",[]],"native-untagged",false,["set",[]],["set",[]],["set",[]],["set",[]],["set",[]],0,0,["map",[["description","ferrodur tenant s1 instance/o-42"],["owner","ops"]]],["map",[["rstp-enable","true"]]]]],"headings":["name","interfaces","tag","trunks","cvlans","vlan_mode","protected","qos","mac","bond_mode","lacp","bond_active_slave","bond_downdelay","bond_updelay","external_ids","other_config"]}
+{"data":[["swp1","",9000,["set",[]],["set",[]],["map",[]],0,0,["map",[]],["map",[]],["map",[]],["map",[]],"up"]],"headings":["name","type","mtu_request","mac","ofport_request","options","ingress_policing_rate","ingress_policing_burst","external_ids","other_config","bfd","lldp","link_state"]}
+`,
 	"arista_eos": `! Command: show running-config
 interface Ethernet1
    description ferrodur tenant s1 instance/o-42

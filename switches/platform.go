@@ -53,6 +53,8 @@ func driverFor(platform string) (driver, error) {
 		return nxos{}, nil
 	case "cisco_iosxe":
 		return iosxe{}, nil
+	case "ovs":
+		return ovs{}, nil
 	case "arista_eos":
 		return eos{}, nil
 	}

@@ -21,7 +21,7 @@ const bootPhases = 4
 func (j *journey) provisioningLinks(ctx workflow.Context) (api.Links, error) {
 	server := j.state.Server
 	given, err := call(j.ipam(ctx, "provisioning link of "+server.Name), api.AllocateAddresses,
-		api.AllocateInput{Owner: api.ServerKey(server.Name), Site: server.Site, Role: api.ProvisioningPool})
+		api.AllocateInput{Owner: api.ServerKey(server.Name), Site: server.Site, Role: api.ProvisioningPool, Server: server.Name})
 	return given.Links, err
 }
 

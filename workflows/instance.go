@@ -82,6 +82,7 @@ func (i *instance) freeServer(ctx workflow.Context) error {
 func (i *instance) allocateAddresses(ctx workflow.Context) error {
 	given, err := call(i.ipam(ctx, "tenant links"), api.AllocateAddresses, api.AllocateInput{
 		Owner: i.state.ID, Site: i.order.Site, Role: api.TenantPool, Plan: i.order.Plan, Tenant: i.order.Tenant, Blocks: i.order.Blocks,
+		Network: i.order.Network,
 	})
 	if err != nil {
 		return err
@@ -157,7 +158,7 @@ func (i *instance) wipe(ctx workflow.Context) error {
 
 func (i *instance) connectTenant(ctx workflow.Context) error {
 	return i.configurePort(ctx, api.ConfigurePortInput{
-		Profile: api.TenantProfile, Links: i.state.Addresses, Blocks: i.state.Blocks, Instance: i.state.ID,
+		Profile: api.TenantProfile, Links: i.state.Addresses, Blocks: i.state.Blocks, Instance: i.state.ID, Network: i.order.Network,
 	})
 }
 

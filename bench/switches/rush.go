@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"ferrodur/inventory"
-	"ferrodur/lab/frr"
+	"ferrodur/lab/tor"
 	"ferrodur/lab/netns"
 	"ferrodur/switches/emulator"
 	"ferrodur/workflows/api"
@@ -139,8 +139,8 @@ func (b *bench) frr(ctx context.Context) error {
 		}
 	}
 	dir := filepath.Join(b.dir, "frr")
-	b.ends = append(b.ends, func() error { return frr.Stop(context.Background(), dir) })
-	running, err := frr.Start(ctx, frr.Config{
+	b.ends = append(b.ends, func() error { return tor.Stop(context.Background(), dir) })
+	running, err := tor.Start(ctx, tor.Config{
 		Name: "frr", Namespace: b.namespace, Dir: dir, Address: address, User: "operator", Password: password,
 	})
 	if err != nil {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/netip"
 
-	"ferrodur/lab/frr"
+	"ferrodur/lab/tor"
 )
 
 const sshPort = 22
@@ -19,23 +19,23 @@ func (c Config) startSwitch(ctx context.Context) (hostKey string, err error) {
 	for n := range c.numbers() {
 		ports = append(ports, portName(n))
 	}
-	tor, err := frr.Start(ctx, frr.Config{
+	running, err := tor.Start(ctx, tor.Config{
 		Name:      SwitchName,
 		Namespace: c.Switch(),
 		Dir:       c.switchDir(),
 		Address:   switchAddress(),
 		User:      SwitchUser,
 		Password:  password,
-		Relay:     frr.Relay{Server: Layout().Boot, Uplink: uplinkOfSwitch, Ports: ports},
+		Relay:     tor.Relay{Server: Layout().Boot, Uplink: uplinkOfSwitch, Ports: ports},
 	})
 	if err != nil {
 		return "", err
 	}
-	return tor.HostKey(), nil
+	return running.HostKey(), nil
 }
 
 func (c Config) stopSwitch(ctx context.Context) error {
-	return frr.Stop(ctx, c.switchDir())
+	return tor.Stop(ctx, c.switchDir())
 }
 
 func (c Config) inspectSwitch() SwitchStatus {

@@ -28,7 +28,14 @@ func TestExample(t *testing.T) {
 	require.NoError(t, err)
 
 	require.Equal(t, []inventory.Site{{Name: "ewr1", Description: "Newark, hall 3"}}, rack.Sites)
-	require.Len(t, rack.Addresses.Pools, 3)
+	require.Len(t, rack.Addresses.Pools, 5)
+	require.Equal(t, inventory.Network{
+		Name: "ewr1-blue", Site: "ewr1", VLAN: 100,
+		Prefixes: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/26"), netip.MustParsePrefix("2001:db8:2::/64")},
+	}, rack.Networks[0])
+	require.Equal(t, ipam.Role("network/ewr1-blue"), rack.Addresses.Pools[3].Role)
+	require.Equal(t, 1500, rack.Switches[0].MTU)
+	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}, rack.Switches[0].Provisioning.Reach)
 	require.Equal(t, ipam.Pool{
 		Name: "ewr1-tenant-v4", Site: "ewr1", Role: ipam.Tenant,
 		Prefix: netip.MustParsePrefix("198.51.100.0/24"), Quarantine: 24 * time.Hour,
@@ -53,23 +60,26 @@ func TestProblems(t *testing.T) {
 		old, new string // in testdata/rack.yaml
 		want     []string
 	}{
-		"unknown field":        {"    rack: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", "    colour: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", []string{`46:5: server srv1: there is no field "colour"; the fields are bmc, declared, disk, mac, name, plan, port, rack, site, switch`}},
-		"unknown section":      {"plans:", "flavours:", []string{`19:1: rack file: there is no field "flavours"; the fields are domains, images, limits, plans, pools, prefixes, servers, sites, switches, zones`, `47:11: server srv1: plan "c1.small" is not declared; declared are: none`, `63:11: server srv2: plan "c1.small" is not declared; declared are: none`}},
-		"wrong type":           {" threads: 2\n", " threads: two\n", []string{"22:14: plan c1.small: threads must be a whole number, not text"}},
-		"a list for text":      {"user: ferrodur", "user: [a]", []string{"37:11: switch sw1: user must be text, not a list"}},
-		"missing field":        {"    plan: c1.small\n    switch: sw1\n    port: swp1\n", "    switch: sw1\n    port: swp1\n", []string{"44:5: server srv1: plan is missing"}},
-		"duplicate name":       {"name: srv2", "name: srv1", []string{"60:11: server srv1: name is declared already at line 44"}},
-		"duplicate key":        {"user: ferrodur", "user: ferrodur\n    user: root", []string{`38:5: mapping key "user" already defined at [37:5]`}},
-		"dangling site":        {"site: ewr1\n    role: provisioning", "site: lhr1\n    role: provisioning", []string{`16:11: pool ewr1-provisioning: site "lhr1" is not declared; declared are: ewr1`}},
-		"dangling switch":      {"switch: sw1\n    port: swp2", "switch: sw9\n    port: swp2", []string{`64:13: server srv2: switch "sw9" is not declared; declared are: sw1`}},
-		"dangling port":        {"port: swp2", "port: swp7", []string{`65:11: server srv2: port "swp7" is not among the ports of switch sw1`}},
-		"port taken":           {"port: swp2", "port: swp1", []string{"65:11: server srv2: port swp1 of switch sw1 is taken by server srv1"}},
-		"MAC taken":            {"02:00:00:00:00:02", "0200.0000.0001", []string{"66:10: server srv2: mac 02:00:00:00:00:01 is taken by server srv1"}},
-		"BMC taken":            {"address: 192.0.2.66", "address: 192.0.2.65", []string{"67:10: server srv2: bmc 192.0.2.65 at site ewr1 is taken by server srv1"}},
-		"bad MAC":              {"02:00:00:00:00:02", "02:00:00:00:00", []string{`66:10: server srv2: mac must be a MAC such as "02:00:00:00:00:01", not "02:00:00:00:00"`}},
-		"group MAC":            {"02:00:00:00:00:02", "01:00:5e:00:00:01", []string{"66:10: server srv2: mac 01:00:5e:00:00:01 is not the address of one NIC"}},
-		"bad prefix":           {"192.0.2.128/25", "192.0.2.128/33", []string{`18:13: pool ewr1-provisioning: prefix must be a prefix such as "198.51.100.0/24", not "192.0.2.128/33"`}},
-		"host bits":            {"192.0.2.128/25", "192.0.2.129/25", []string{"18:13: pool ewr1-provisioning: prefix 192.0.2.129/25 has host bits set: write 192.0.2.128/25"}},
+		"unknown field":   {"    rack: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", "    colour: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", []string{`46:5: server srv1: there is no field "colour"; the fields are bmc, declared, disk, mac, name, plan, port, rack, site, switch`}},
+		"unknown section": {"plans:", "flavours:", []string{`19:1: rack file: there is no field "flavours"; the fields are domains, images, limits, networks, plans, pools, prefixes, servers, sites, switches, zones`, `47:11: server srv1: plan "c1.small" is not declared; declared are: none`, `63:11: server srv2: plan "c1.small" is not declared; declared are: none`}},
+		"wrong type":      {" threads: 2\n", " threads: two\n", []string{"22:14: plan c1.small: threads must be a whole number, not text"}},
+		"a list for text": {"user: ferrodur", "user: [a]", []string{"37:11: switch sw1: user must be text, not a list"}},
+		"missing field":   {"    plan: c1.small\n    switch: sw1\n    port: swp1\n", "    switch: sw1\n    port: swp1\n", []string{"44:5: server srv1: plan is missing"}},
+		"duplicate name":  {"name: srv2", "name: srv1", []string{"60:11: server srv1: name is declared already at line 44"}},
+		"duplicate key":   {"user: ferrodur", "user: ferrodur\n    user: root", []string{`38:5: mapping key "user" already defined at [37:5]`}},
+		"dangling site":   {"site: ewr1\n    role: provisioning", "site: lhr1\n    role: provisioning", []string{`16:11: pool ewr1-provisioning: site "lhr1" is not declared; declared are: ewr1`}},
+		"dangling switch": {"switch: sw1\n    port: swp2", "switch: sw9\n    port: swp2", []string{`64:13: server srv2: switch "sw9" is not declared; declared are: sw1`}},
+		"dangling port":   {"port: swp2", "port: swp7", []string{`65:11: server srv2: port "swp7" is not among the ports of switch sw1`}},
+		"port taken":      {"port: swp2", "port: swp1", []string{"65:11: server srv2: port swp1 of switch sw1 is taken by server srv1"}},
+		"MAC taken":       {"02:00:00:00:00:02", "0200.0000.0001", []string{"66:10: server srv2: mac 02:00:00:00:00:01 is taken by server srv1"}},
+		"BMC taken":       {"address: 192.0.2.66", "address: 192.0.2.65", []string{"67:10: server srv2: bmc 192.0.2.65 at site ewr1 is taken by server srv1"}},
+		"bad MAC":         {"02:00:00:00:00:02", "02:00:00:00:00", []string{`66:10: server srv2: mac must be a MAC such as "02:00:00:00:00:01", not "02:00:00:00:00"`}},
+		"group MAC":       {"02:00:00:00:00:02", "01:00:5e:00:00:01", []string{"66:10: server srv2: mac 01:00:5e:00:00:01 is not the address of one NIC"}},
+		"bad prefix":      {"192.0.2.128/25", "192.0.2.128/33", []string{`18:13: pool ewr1-provisioning: prefix must be a prefix such as "198.51.100.0/24", not "192.0.2.128/33"`}},
+		"host bits":       {"192.0.2.128/25", "192.0.2.129/25", []string{"18:13: pool ewr1-provisioning: prefix 192.0.2.129/25 has host bits set: write 192.0.2.128/25"}},
+		"network's overlap": {"switches:\n", "networks:\n  - {name: blue, site: ewr1, vlan: 5000, prefixes: [198.51.100.64/26, 192.0.2.7/31]}\nswitches:\n", []string{
+			"33:36: network blue: vlan must be from 1 to 4094", "33:52: network blue: prefixes 192.0.2.7/31 has host bits set: write 192.0.2.6/31",
+			"33:52: pool blue-ipv4: prefix 198.51.100.64/26 overlaps 198.51.100.0/24 of pool ewr1-tenant-v4"}},
 		"overlap":              {"192.0.2.128/25", "198.51.100.128/25", []string{"18:13: pool ewr1-provisioning: prefix 198.51.100.128/25 overlaps 198.51.100.0/24 of pool ewr1-tenant-v4"}},
 		"bad role":             {"role: provisioning", "role: guest", []string{`17:11: pool ewr1-provisioning: role must be one of tenant, provisioning, routed, elastic, service, not "guest"`}},
 		"no unit":              {"prefix: 198.51.100.0/24\n    quarantine: 24h", "prefix: 198.51.100.0/24\n    quarantine: 24", []string{`9:17: pool ewr1-tenant-v4: quarantine must be a time with its unit such as "30s" or "24h", not "24"`}},

@@ -26,13 +26,17 @@ func (r *reader) rack(root ast.Node, rack *Rack) {
 	rack.Addresses.Limits = slices.Concat(section(top, "limits", readLimits)...)
 	rack.Plans = section(top, "plans", readPlan)
 	rack.Images = section(top, "images", readImage)
+	rack.Networks = section(top, "networks", readNetwork)
 	rack.Switches = section(top, "switches", readSwitch)
 
 	cabling := newCabling(rack.Switches)
 	rack.Servers = section(top, "servers", func(o *object) inventory.Server { return readServer(o, cabling) })
 	top.done()
 
-	r.findOverlaps(top, rack.Addresses.Pools)
+	r.findOverlaps(top, rack)
+	for _, network := range rack.Networks {
+		rack.Addresses.Pools = append(rack.Addresses.Pools, ipam.NetworkPools(network.Name, network.Site, network.Prefixes)...)
+	}
 }
 
 // section reads a list of objects. Elements that are no objects are left out.
@@ -113,7 +117,12 @@ func readSwitch(o *object) inventory.Switch {
 		s.VLANs = append(s.VLANs, int(id))
 	}
 	s.ASN = uint32(o.number("asn", 1<<32-1))
-	s.Heal = o.flag("heal")
+	s.Heal, s.MTU, s.AnySource = o.flag("heal"), o.count("mtu"), o.flag("any_source")
+	if node, found := o.field("provisioning"); found {
+		if provisioning, ok := o.object(node, o.what+": provisioning"); ok {
+			s.Provisioning = readProvisioningPorts(provisioning)
+		}
+	}
 	if _, found := o.field("ports"); !found {
 		o.wrong("ports", "is missing: the interfaces that servers are cabled to")
 	}
@@ -131,6 +140,55 @@ func readSwitch(o *object) inventory.Switch {
 		}
 	}
 	return s
+}
+
+func readProvisioningPorts(o *object) (p inventory.ProvisioningPorts) {
+	for _, text := range o.texts("reach") {
+		var prefix netip.Prefix
+		o.check("reach", text, func(text string) error { return parsePrefix(text, &prefix) })
+		p.Reach = append(p.Reach, prefix)
+	}
+	for _, text := range o.texts("relay") {
+		var server netip.Addr
+		o.check("relay", text, func(text string) error { return parseAddress(text, &server) })
+		p.Relay = append(p.Relay, server)
+	}
+	if _, found := o.field("network"); found {
+		p.Network = o.reference(inventory.KindNetwork)
+	}
+	p.CircuitID = o.optional("circuit_id")
+	o.done()
+	return p
+}
+
+// readNetwork reads a VLAN with its addresses, which are pools of its own.
+func readNetwork(o *object) inventory.Network {
+	network := inventory.Network{Name: o.name(inventory.KindNetwork), Site: o.reference(inventory.KindSite), VLAN: o.count("vlan")}
+	if network.VLAN < 1 || network.VLAN > 4094 {
+		o.wrong("vlan", "must be from 1 to 4094")
+	}
+	families := map[bool]bool{}
+	for _, text := range o.texts("prefixes") {
+		var prefix netip.Prefix
+		o.check("prefixes", text, func(text string) error {
+			err := parsePrefix(text, &prefix)
+			switch {
+			case err != nil:
+				return err
+			case families[prefix.Addr().Is4()]:
+				return fmt.Errorf("must have at most one prefix of each family: %s is the second", prefix)
+			case prefix.Addr().BitLen()-prefix.Bits() < 2:
+				return fmt.Errorf("must have room for a gateway and a server: %s has not", prefix)
+			}
+			families[prefix.Addr().Is4()] = true
+			return nil
+		})
+		network.Prefixes = append(network.Prefixes, prefix)
+	}
+	if len(network.Prefixes) == 0 {
+		o.wrong("prefixes", "is missing: the addresses of its servers, with the gateway first")
+	}
+	return network
 }
 
 func readServer(o *object, cabling cabling) inventory.Server {
@@ -187,11 +245,17 @@ func secret(o *object, name string) inventory.SecretRef {
 	return ref
 }
 
-// findOverlaps reports pools that share addresses.
-func (r *reader) findOverlaps(top *object, pools []ipam.Pool) {
-	nodes := top.list("pools")
-	if len(nodes) != len(pools) {
+// findOverlaps reports pools, and networks, that share addresses.
+func (r *reader) findOverlaps(top *object, rack *Rack) {
+	nodes, networks := top.list("pools"), top.list("networks")
+	pools := slices.Clone(rack.Addresses.Pools)
+	if len(nodes) != len(pools) || len(networks) != len(rack.Networks) {
 		return // an element was no object, and is reported
+	}
+	for i, network := range rack.Networks {
+		for _, pool := range ipam.NetworkPools(network.Name, network.Site, network.Prefixes) {
+			pools, nodes = append(pools, pool), append(nodes, networks[i])
+		}
 	}
 	for i, pool := range pools {
 		for _, earlier := range pools[:i] {
@@ -206,7 +270,7 @@ func (r *reader) findOverlaps(top *object, pools []ipam.Pool) {
 func prefixNode(pool ast.Node) ast.Node {
 	if mapping, ok := pool.(*ast.MappingNode); ok {
 		for _, value := range mapping.Values {
-			if key, _ := scalar(value.Key); key == "prefix" {
+			if key, _ := scalar(value.Key); key == "prefix" || key == "prefixes" {
 				return value.Value
 			}
 		}

@@ -134,7 +134,7 @@ type StoreWipeInput struct {
 }
 
 // AllocateInput asks for a link of each family that the site has pools of the role for, and
-// for blocks of its routed pools.
+// for blocks of its routed pools; or for an address of each family in a network.
 type AllocateInput struct {
 	Owner  string   `json:"owner"`
 	Site   string   `json:"site"`
@@ -142,6 +142,10 @@ type AllocateInput struct {
 	Plan   string   `json:"plan,omitempty"`
 	Tenant string   `json:"tenant,omitempty"`
 	Blocks Blocks   `json:"blocks,omitzero"`
+	// Network is the tenant's; empty: links. Server is who is provisioned: its switch says
+	// whether in a network.
+	Network string `json:"network,omitempty"`
+	Server  string `json:"server,omitempty"`
 }
 
 // ReleaseInput gives back all that an owner holds.

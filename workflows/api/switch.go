@@ -52,6 +52,7 @@ type ConfigurePortInput struct {
 	// Blocks are routed to the server.
 	Blocks   []netip.Prefix `json:"blocks,omitempty"`
 	Instance string         `json:"instance,omitempty"`
+	Network  string         `json:"network,omitempty"` // of a tenant; empty: the port is routed
 }
 
 // PortChange says what was changed on a port, line by line; a second run changes nothing.

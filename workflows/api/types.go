@@ -17,6 +17,7 @@ type Order struct {
 	Tenant   string   `json:"tenant,omitempty"`   // who pays, and whose limit counts
 	Hostname string   `json:"hostname,omitempty"` // default: the order's ID
 	Blocks   Blocks   `json:"blocks,omitzero"`    // routed to the instance
+	Network  string   `json:"network,omitempty"`  // the VLAN that the server is in; empty: it has routed links
 	SSHKeys  []string `json:"ssh_keys"`           // public keys, authorized_keys form
 	// UserData says that the inventory holds user data for this order. The content
 	// itself never enters Temporal.

@@ -1,4 +1,4 @@
-package frr
+package tor
 
 import (
 	"context"
@@ -25,11 +25,18 @@ const (
 	keysFile     = "authorized_keys"
 	passwordFile = "password.hash" // crypt(5)
 	scriptFile   = "switch.sh"
-	frrDir       = "frr" // the switch's /etc/frr
+	softwareFile = "software.sh" // what the script runs as the switch's software
+	frrDir       = "frr"         // a router's /etc/frr
 )
 
 //go:embed switch.sh
 var script string
+
+//go:embed router.sh
+var router string
+
+//go:embed bridge.sh
+var bridge string
 
 const daemons = `zebra=yes
 staticd=yes
@@ -62,7 +69,7 @@ UseDNS no
 // prepare writes the switch's files. The host key and the start-up configuration are left
 // as they are if they are there.
 func prepare(ctx context.Context, config Config) error {
-	if err := os.MkdirAll(filepath.Join(config.Dir, frrDir), 0o700); err != nil {
+	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(config.Dir, readyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -80,16 +87,17 @@ func prepare(ctx context.Context, config Config) error {
 		byPassword = "yes"
 	}
 	files := map[string]string{
-		scriptFile:             script,
-		passwordFile:           hash,
-		keysFile:               strings.Join(config.AuthorizedKeys, "\n") + "\n",
-		sshdFile:               fmt.Sprintf(sshd, config.Address, filepath.Join(config.Dir, hostKeyFile), byPassword),
-		frrDir + "/daemons":    daemons,
-		frrDir + "/vtysh.conf": "service integrated-vtysh-config\nhostname " + config.Name + "\n",
+		scriptFile:   script,
+		passwordFile: hash,
+		keysFile:     strings.Join(config.AuthorizedKeys, "\n") + "\n",
+		sshdFile:     fmt.Sprintf(sshd, config.Address, filepath.Join(config.Dir, hostKeyFile), byPassword),
+		softwareFile: bridge,
 	}
-	conf := filepath.Join(frrDir, "frr.conf")
-	if _, err := os.Stat(filepath.Join(config.Dir, conf)); errors.Is(err, fs.ErrNotExist) {
-		files[conf] = fmt.Sprintf(startup, config.Name)
+	if config.Bridge == nil {
+		files[softwareFile] = router
+		if err := routerFiles(config, files); err != nil {
+			return err
+		}
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(config.Dir, name), []byte(content), 0o600); err != nil {
@@ -97,6 +105,17 @@ func prepare(ctx context.Context, config Config) error {
 		}
 	}
 	return nil
+}
+
+// routerFiles adds FRR's own.
+func routerFiles(config Config, files map[string]string) error {
+	files[frrDir+"/daemons"] = daemons
+	files[frrDir+"/vtysh.conf"] = "service integrated-vtysh-config\nhostname " + config.Name + "\n"
+	conf := filepath.Join(frrDir, "frr.conf")
+	if _, err := os.Stat(filepath.Join(config.Dir, conf)); errors.Is(err, fs.ErrNotExist) {
+		files[conf] = fmt.Sprintf(startup, config.Name)
+	}
+	return os.MkdirAll(filepath.Join(config.Dir, frrDir), 0o700)
 }
 
 // crypt hashes a password for shadow(5). It goes in through a pipe: arguments are public.

@@ -1,4 +1,4 @@
-package frr_test
+package tor_test
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4/server4"
 	"golang.org/x/crypto/ssh"
 
-	"ferrodur/lab/frr"
 	"ferrodur/lab/netns"
+	"ferrodur/lab/tor"
 )
 
 // A client behind a port gets an offer from a server behind the switch. The relay names
@@ -30,8 +30,8 @@ func TestRelay(t *testing.T) {
 	check(t, serverNS.AddRoute(netip.MustParsePrefix("198.51.100.0/24"), netip.MustParseAddr("192.0.2.4")))
 
 	seen := serveDHCP(t, serverNS)
-	config.Relay = frr.Relay{Server: netip.MustParseAddr("192.0.2.5"), Uplink: "up1", Ports: []string{"swp1", "swp2"}}
-	sw, err := frr.Start(t.Context(), config)
+	config.Relay = tor.Relay{Server: netip.MustParseAddr("192.0.2.5"), Uplink: "up1", Ports: []string{"swp1", "swp2"}}
+	sw, err := tor.Start(t.Context(), config)
 	check(t, err)
 
 	for _, step := range []struct{ address, commands string }{

@@ -3,49 +3,49 @@
 # unshare(1), and in the switch's network namespace: when it ends, all of the switch ends,
 # and nothing of it is left in the machine's own /etc and /run.
 #
-# SWITCH_DIR       the switch's folder: frr/, nftables.d/, sshd_config, authorized_keys, password.hash
+# SWITCH_DIR       the switch's folder: software.sh and the folders that it keeps its
+#                  configuration in, sshd_config, authorized_keys, password.hash
 # SWITCH_NAME      its host name
 # SWITCH_SSH       where its SSH server listens: ADDRESS/PORT
 # SWITCH_USER      the login name of its operators
-# SWITCH_PORTS     the ports that DHCP is relayed from
+# SWITCH_PORTS     the interfaces that DHCP is relayed from
 # SWITCH_RELAY     the DHCP server, and
 # SWITCH_UPLINK    the interface towards it; both empty: no relay
 set -euo pipefail
 cd "$SWITCH_DIR"
 trap 'exit 0' TERM
 
+# What switches: prepare_software, start_software, software_is_ready, and operators, the
+# groups and the sudo rights of who logs in.
+# shellcheck source=/dev/null
+source software.sh
+
 hostname "$SWITCH_NAME"
 
-# What is written below /etc stays in memory, but for the folders of FRR and of the filters.
+# What is written below /etc stays in memory, but for what is kept.
 mount -t tmpfs -o mode=755 tmpfs /run
-mkdir /run/etc /run/work /run/sshd /run/frr
+mkdir /run/etc /run/work /run/sshd
 mount -t overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work overlay /etc
-mount --bind frr /etc/frr
-mkdir -p nftables.d /etc/nftables.d
-mount --bind nftables.d /etc/nftables.d
-mount -t tmpfs -o mode=755 tmpfs /var/log/frr
-chown -R frr:frr /etc/frr /run/frr /var/log/frr
-chmod -R u=rwX,g=rX,o= /etc/frr
 
-# The kernel's filters outlive the switch's processes, as those of a machine do not.
-nft flush ruleset
-for filters in /etc/nftables.d/*.nft; do
-	[ ! -e "$filters" ] || nft -f "$filters"
-done
+# keep FOLDER: it is one of the switch's folder, and survives a restart.
+keep() {
+	mkdir -p "$(basename "$1")" "$1"
+	mount --bind "$(basename "$1")" "$1"
+}
 
-# Operators have a shell, may run vtysh, and by sudo what works on filters.
-useradd --no-create-home --home-dir / --shell /bin/bash --gid frrvty --groups frr "$SWITCH_USER"
-echo "$SWITCH_USER ALL = NOPASSWD: /usr/sbin/nft, /usr/bin/install, /usr/bin/mv" >/etc/sudoers.d/operators
+prepare_software
 printf '127.0.0.1 localhost %s\n' "$SWITCH_NAME" >/etc/hosts # sudo looks the host's name up
+# shellcheck disable=SC2046 # several words are meant
+useradd --no-create-home --home-dir / --shell /bin/bash $(operators groups) "$SWITCH_USER"
+echo "$SWITCH_USER ALL = NOPASSWD: $(operators sudo)" >/etc/sudoers.d/operators
 printf '%s:%s\n' "$SWITCH_USER" "$(cat password.hash)" | chpasswd --encrypted
 install -m 644 authorized_keys /run/authorized_keys
 
-# watchfrr belongs to it: it is who writes frr.conf for vtysh.
-/usr/lib/frr/frrinit.sh start
+start_software
 /usr/sbin/sshd -D -e -f sshd_config &
 sshd=$!
 
-# The ports that are up and have an IPv4 address, with that address.
+# The interfaces that are up and have an IPv4 address, with that address.
 relayed() {
 	for port in $SWITCH_PORTS; do
 		ip -4 -oneline address show dev "$port" up | awk '{ print $2, $4 }'
@@ -72,7 +72,7 @@ relay() {
 [ -z "$SWITCH_RELAY" ] || relay &
 
 # Ready when an operator could log in. Without its SSH server the switch gives up.
-until vtysh -c 'show version' && true <"/dev/tcp/$SWITCH_SSH"; do
+until software_is_ready && true <"/dev/tcp/$SWITCH_SSH"; do
 	kill -0 "$sshd"
 	sleep 0.05
 done >/dev/null 2>&1

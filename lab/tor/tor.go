@@ -1,8 +1,9 @@
-// Package frr runs the lab's switch: FRRouting in a network namespace, configured through
-// vtysh over SSH, with a DHCP relay. It is Debian's frr, openssh-server and
-// isc-dhcp-relay, behind a private view of /etc and /run, so that switches do not meet
-// each other, the machine's own FRR, or its users. Root is needed.
-package frr
+// Package tor runs the lab's top-of-rack switches: FRRouting with nftables, or Open vSwitch,
+// in a network namespace, configured over SSH, with a DHCP relay. They are Debian's frr or
+// openvswitch-switch, openssh-server and isc-dhcp-relay, behind a private view of /etc and
+// /run, so that switches do not meet each other, the machine's own FRR, or its users. Root
+// is needed.
+package tor
 
 import (
 	"context"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +42,21 @@ type Config struct {
 	Password       string
 	AuthorizedKeys []string
 	Relay          Relay
+	// Bridge makes it a switch of VLANs, with Open vSwitch; nil: a router, with FRRouting.
+	Bridge *Bridge
+}
+
+// Bridge is what there is to a switch of VLANs before anybody configures its ports, which
+// carry nothing until then.
+type Bridge struct {
+	Ports    []string
+	Gateways []Gateway
+}
+
+// Gateway routes a VLAN's packets. Its interface is called after the VLAN: vlan100.
+type Gateway struct {
+	VLAN      int
+	Addresses []netip.Prefix
 }
 
 // Relay is a DHCPv4 relay (RFC 2131 §4.1) that tells the server the name of the port in
@@ -101,16 +118,32 @@ func launch(ctx context.Context, config Config) (*process.Process, error) {
 		Namespace: config.Namespace,
 		Command: []string{"unshare", "--mount", "--propagation", "private", "--uts",
 			"--pid", "--fork", "--kill-child", "--mount-proc", "bash", filepath.Join(config.Dir, scriptFile)},
-		Env: []string{
-			"SWITCH_DIR=" + config.Dir,
-			"SWITCH_NAME=" + config.Name,
+		Env: append(config.Bridge.environment(),
+			"SWITCH_DIR="+config.Dir,
+			"SWITCH_NAME="+config.Name,
 			fmt.Sprintf("SWITCH_SSH=%s/%d", config.Address.Addr(), config.Address.Port()),
-			"SWITCH_USER=" + config.User,
-			"SWITCH_PORTS=" + strings.Join(config.Relay.Ports, " "),
-			"SWITCH_RELAY=" + relay,
-			"SWITCH_UPLINK=" + config.Relay.Uplink,
-		},
+			"SWITCH_USER="+config.User,
+			"SWITCH_PORTS="+strings.Join(config.Relay.Ports, " "),
+			"SWITCH_RELAY="+relay,
+			"SWITCH_UPLINK="+config.Relay.Uplink,
+		),
 	})
+}
+
+// environment tells the script of the bridge.
+func (b *Bridge) environment() []string {
+	if b == nil {
+		return nil
+	}
+	var gateways []string
+	for _, gateway := range b.Gateways {
+		var addresses []string
+		for _, address := range gateway.Addresses {
+			addresses = append(addresses, address.String())
+		}
+		gateways = append(gateways, fmt.Sprintf("%d=%s", gateway.VLAN, strings.Join(addresses, ",")))
+	}
+	return []string{"SWITCH_BRIDGED=" + strings.Join(b.Ports, " "), "SWITCH_GATEWAYS=" + strings.Join(gateways, " ")}
 }
 
 // awaitReady waits for the file that the script makes when all of the switch is up.
@@ -167,7 +200,11 @@ func (c Config) validate() error {
 	case c.Relay.Server.IsValid() && !interfaceName.MatchString(c.Relay.Uplink):
 		return fmt.Errorf("%w: relay with uplink %q", ErrConfig, c.Relay.Uplink)
 	}
-	for _, port := range c.Relay.Ports {
+	ports := slices.Clone(c.Relay.Ports)
+	if c.Bridge != nil {
+		ports = append(ports, c.Bridge.Ports...)
+	}
+	for _, port := range ports {
 		if !interfaceName.MatchString(port) {
 			return fmt.Errorf("%w: port %q", ErrConfig, port)
 		}

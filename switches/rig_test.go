@@ -15,19 +15,29 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"ferrodur/lab/frr"
 	"ferrodur/lab/netns"
+	"ferrodur/lab/tor"
 	"ferrodur/switches"
 )
 
-// rig is a real FRR switch in a network namespace, with ports that are cables to nowhere.
+// rig is a real switch in a network namespace, with ports that are cables to nowhere.
 type rig struct {
 	namespace netns.Namespace
-	config    frr.Config
+	config    tor.Config
 	device    switches.Device
 	sessions  *switches.Sessions
 
 	privateKey []byte // of the device's user, who has a password, too
+}
+
+// newRig has FRR on the switch, and newBridgeRig Open vSwitch.
+func newRig(t *testing.T) *rig { return startRig(t, "frr", nil) }
+func newBridgeRig(t *testing.T) *rig {
+	bridge := new(tor.Bridge)
+	for n := 1; n <= rigPorts; n++ {
+		bridge.Ports = append(bridge.Ports, port(n))
+	}
+	return startRig(t, "ovs", bridge)
 }
 
 const (
@@ -35,13 +45,13 @@ const (
 	rigPassword = "correct-horse"
 )
 
-func newRig(t *testing.T) *rig {
+func startRig(t *testing.T, platform string, bridge *tor.Bridge) *rig {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("skipped: an FRR switch in a network namespace needs root")
+		t.Skip("skipped: a switch in a network namespace needs root")
 	}
 	ctx := t.Context()
-	namespace := netns.Namespace(fmt.Sprintf("sswt%d", os.Getpid()))
+	namespace := netns.Namespace(fmt.Sprintf("sswt%d-%s", os.Getpid(), platform))
 	t.Cleanup(func() { check(t, namespace.Delete()) })
 	check(t, namespace.Create())
 	address := netip.MustParseAddrPort("192.0.2.2:22")
@@ -58,19 +68,19 @@ func newRig(t *testing.T) *rig {
 	check(t, err)
 	public, err := ssh.NewPublicKey(key.Public())
 	check(t, err)
-	config := frr.Config{
+	config := tor.Config{
 		Name: "sw1", Namespace: namespace, Dir: filepath.Join(t.TempDir(), "sw1"),
-		Address: address, User: "operator", Password: rigPassword,
+		Address: address, User: "operator", Password: rigPassword, Bridge: bridge,
 		AuthorizedKeys: []string{string(ssh.MarshalAuthorizedKey(public))},
 	}
-	t.Cleanup(func() { check(t, frr.Stop(context.Background(), config.Dir)) })
-	started, err := frr.Start(ctx, config)
+	t.Cleanup(func() { check(t, tor.Stop(context.Background(), config.Dir)) })
+	started, err := tor.Start(ctx, config)
 	check(t, err)
 	return &rig{
 		namespace: namespace,
 		config:    config,
 		device: switches.Device{
-			Name: "sw1", Platform: "frr", Address: address.String(),
+			Name: "sw1", Platform: platform, Address: address.String(),
 			User: config.User, Password: rigPassword, HostKey: started.HostKey(),
 		},
 		privateKey: pem.EncodeToMemory(private),
@@ -142,22 +152,34 @@ func configureByHand(t *testing.T, namespace netns.Namespace, lines ...string) {
 // showByHand runs commands in the vtysh of the FRR in a namespace.
 func showByHand(t *testing.T, namespace netns.Namespace, lines ...string) string {
 	t.Helper()
+	var arguments []string
+	for _, line := range lines {
+		arguments = append(arguments, "-c", line)
+	}
+	return besides(t, namespace, "zebra", "vtysh", arguments...)
+}
+
+// onSwitch runs a program on the Open vSwitch.
+func (r *rig) onSwitch(t *testing.T, program string, arguments ...string) string {
+	t.Helper()
+	return besides(t, r.namespace, "ovs-vswitchd", program, arguments...)
+}
+
+// besides runs a program in all namespaces of another one, which runs on a switch.
+func besides(t *testing.T, namespace netns.Namespace, other, program string, arguments ...string) string {
+	t.Helper()
 	pids, err := namespace.PIDs()
 	check(t, err)
 	for _, pid := range pids {
 		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-		if strings.TrimSpace(string(name)) != "zebra" {
+		if strings.TrimSpace(string(name)) != other {
 			continue
 		}
-		arguments := []string{"--target", fmt.Sprint(pid), "--all", "vtysh"}
-		for _, line := range lines {
-			arguments = append(arguments, "-c", line)
-		}
-		output, err := namespace.Run(t.Context(), "nsenter", arguments...)
+		output, err := namespace.Run(t.Context(), "nsenter", append([]string{"--target", fmt.Sprint(pid), "--all", program}, arguments...)...)
 		check(t, err)
 		return string(output)
 	}
-	t.Fatalf("no zebra in %s", namespace)
+	t.Fatalf("no %s in %s", other, namespace)
 	return ""
 }
 

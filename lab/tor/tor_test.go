@@ -1,4 +1,4 @@
-package frr_test
+package tor_test
 
 import (
 	"context"
@@ -16,15 +16,15 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"ferrodur/lab/frr"
 	"ferrodur/lab/netns"
 	"ferrodur/lab/process"
+	"ferrodur/lab/tor"
 )
 
 const password = "correct-horse"
 
 // newConfig makes a namespace for a switch. It is gone after the test, with all in it.
-func newConfig(t *testing.T, name string) frr.Config {
+func newConfig(t *testing.T, name string) tor.Config {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("skipped: a switch in a network namespace needs root")
@@ -32,11 +32,11 @@ func newConfig(t *testing.T, name string) frr.Config {
 	namespace := newNamespace(t, name)
 	address := netip.MustParseAddrPort("192.0.2.2:22")
 	check(t, namespace.AddAddress("lo", netip.PrefixFrom(address.Addr(), 32)))
-	config := frr.Config{
+	config := tor.Config{
 		Name: name, Namespace: namespace, Dir: filepath.Join(t.TempDir(), name),
 		Address: address, User: "operator", Password: password,
 	}
-	t.Cleanup(func() { check(t, frr.Stop(context.Background(), config.Dir)) })
+	t.Cleanup(func() { check(t, tor.Stop(context.Background(), config.Dir)) })
 	return config
 }
 
@@ -49,7 +49,7 @@ func newNamespace(t *testing.T, name string) netns.Namespace {
 }
 
 // login runs lines in vtysh over SSH.
-func login(t *testing.T, config frr.Config, hostKey string, method ssh.AuthMethod, command string) (string, error) {
+func login(t *testing.T, config tor.Config, hostKey string, method ssh.AuthMethod, command string) (string, error) {
 	t.Helper()
 	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(hostKey))
 	check(t, err)
@@ -84,7 +84,7 @@ func TestSwitch(t *testing.T) {
 	config.AuthorizedKeys = []string{strings.TrimSpace(string(ssh.MarshalAuthorizedKey(authorized)))}
 	before := footprint(t)
 
-	sw, err := frr.Start(t.Context(), config)
+	sw, err := tor.Start(t.Context(), config)
 	check(t, err)
 	for name, method := range map[string]ssh.AuthMethod{"password": ssh.Password(password), "key": ssh.PublicKeys(signer)} {
 		output, err := login(t, config, sw.HostKey(), method, "show running-config")
@@ -100,7 +100,7 @@ func TestSwitch(t *testing.T) {
 		t.Errorf("got %v, %s", err, output)
 	}
 
-	again, err := frr.Start(t.Context(), config)
+	again, err := tor.Start(t.Context(), config)
 	check(t, err)
 	if pids, err := config.Namespace.PIDs(); err != nil || again.HostKey() != sw.HostKey() || count(t, pids, "zebra") != 1 {
 		t.Errorf("started twice: %v, %v", pids, err)
@@ -120,7 +120,7 @@ func TestSwitch(t *testing.T) {
 // killed is started over from its folder.
 func TestSwitchAfterKill(t *testing.T) {
 	config := newConfig(t, "sw2")
-	sw, err := frr.Start(t.Context(), config)
+	sw, err := tor.Start(t.Context(), config)
 	check(t, err)
 	_, err = login(t, config, sw.HostKey(), ssh.Password(password),
 		"configure terminal\nip route 203.0.113.0/24 blackhole\nend\nwrite memory")
@@ -143,7 +143,7 @@ func TestSwitchAfterKill(t *testing.T) {
 		t.Error("the switch says it is running")
 	}
 
-	restarted, err := frr.Start(t.Context(), config)
+	restarted, err := tor.Start(t.Context(), config)
 	check(t, err)
 	if restarted.HostKey() != sw.HostKey() {
 		t.Error("the host key changed")
@@ -157,7 +157,7 @@ func TestSwitchAfterKill(t *testing.T) {
 func TestStartWithoutAddress(t *testing.T) {
 	config := newConfig(t, "sw4")
 	config.Address = netip.MustParseAddrPort("192.0.2.99:22") // on no interface
-	if _, err := frr.Start(t.Context(), config); !errors.Is(err, frr.ErrNotReady) || errors.Is(err, context.DeadlineExceeded) {
+	if _, err := tor.Start(t.Context(), config); !errors.Is(err, tor.ErrNotReady) || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want ErrNotReady at once", err)
 	}
 	if pids, err := config.Namespace.PIDs(); err != nil || len(pids) > 0 {
@@ -166,19 +166,19 @@ func TestStartWithoutAddress(t *testing.T) {
 }
 
 func TestStartRefusesConfig(t *testing.T) {
-	good := frr.Config{Name: "sw1", Dir: "/nonexistent/sw1", Address: netip.MustParseAddrPort("192.0.2.2:22"), User: "operator", Password: password}
-	for name, spoil := range map[string]func(*frr.Config){
-		"name":           func(c *frr.Config) { c.Name = "sw1; reboot" },
-		"user":           func(c *frr.Config) { c.User = "-o" },
-		"folder":         func(c *frr.Config) { c.Dir = "sw1" },
-		"address":        func(c *frr.Config) { c.Address = netip.AddrPort{} },
-		"no credentials": func(c *frr.Config) { c.Password = "" },
-		"uplink":         func(c *frr.Config) { c.Relay.Server = c.Address.Addr() },
-		"port":           func(c *frr.Config) { c.Relay.Ports = []string{"a b"} },
+	good := tor.Config{Name: "sw1", Dir: "/nonexistent/sw1", Address: netip.MustParseAddrPort("192.0.2.2:22"), User: "operator", Password: password}
+	for name, spoil := range map[string]func(*tor.Config){
+		"name":           func(c *tor.Config) { c.Name = "sw1; reboot" },
+		"user":           func(c *tor.Config) { c.User = "-o" },
+		"folder":         func(c *tor.Config) { c.Dir = "sw1" },
+		"address":        func(c *tor.Config) { c.Address = netip.AddrPort{} },
+		"no credentials": func(c *tor.Config) { c.Password = "" },
+		"uplink":         func(c *tor.Config) { c.Relay.Server = c.Address.Addr() },
+		"port":           func(c *tor.Config) { c.Relay.Ports = []string{"a b"} },
 	} {
 		config := good
 		spoil(&config)
-		if _, err := frr.Start(t.Context(), config); !errors.Is(err, frr.ErrConfig) {
+		if _, err := tor.Start(t.Context(), config); !errors.Is(err, tor.ErrConfig) {
 			t.Errorf("%s: got %v, want ErrConfig", name, err)
 		}
 	}

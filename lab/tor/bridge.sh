@@ -1,0 +1,42 @@
+# Open vSwitch, with gateways of VLANs that the kernel routes between.
+#
+# SWITCH_BRIDGED    the ports
+# SWITCH_GATEWAYS   VLAN=ADDRESS[,ADDRESS…] of each gateway
+
+prepare_software() {
+	mkdir /run/openvswitch
+	keep /etc/openvswitch
+	[ -e /etc/openvswitch/conf.db ] || ovsdb-tool create /etc/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema
+}
+
+operators() {
+	case $1 in
+	groups) echo --gid nogroup ;;
+	sudo) echo /usr/bin/ovs-vsctl ;;
+	esac
+}
+
+start_software() {
+	ovsdb-server /etc/openvswitch/conf.db --remote=punix:/run/openvswitch/db.sock --pidfile --unixctl=/run/openvswitch/ovsdb.ctl &
+	until ovs-vsctl --no-wait --timeout=1 init; do sleep 0.05; done 2>/dev/null
+	# Without the kernel's module: packets are switched by the program itself.
+	ovs-vswitchd --disable-system --pidfile --unixctl=/run/openvswitch/vswitchd.ctl &
+	ovs-vsctl --timeout=20 --may-exist add-br br0 -- set Bridge br0 datapath_type=netdev
+
+	local port gateway vlan address
+	for port in $SWITCH_BRIDGED; do
+		# A port is new in quarantine: as it comes it would carry all VLANs.
+		ovs-vsctl get Port "$port" name >/dev/null 2>&1 ||
+			ovs-vsctl --timeout=20 add-port br0 "$port" -- set Port "$port" vlan_mode=trunk trunks=4095
+	done
+	for gateway in $SWITCH_GATEWAYS; do
+		vlan=${gateway%%=*}
+		ovs-vsctl --timeout=20 --may-exist add-port br0 "vlan$vlan" "tag=$vlan" -- set Interface "vlan$vlan" type=internal
+		for address in $(tr , ' ' <<<"${gateway#*=}"); do
+			ip address replace "$address" dev "vlan$vlan" nodad
+		done
+		ip link set "vlan$vlan" up
+	done
+}
+
+software_is_ready() { ovs-vsctl --timeout=1 show; }

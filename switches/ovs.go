@@ -1,0 +1,341 @@
+package switches
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ovs is the driver for Open vSwitch, whose database ovs-vsctl(8) changes in one
+// transaction. The user that logs in has a shell and may run ovs-vsctl by sudo without a
+// password. It was tried with Open vSwitch 3.1. The database is kept on disk: there is
+// nothing to save. Ports are switched; what routes is not Open vSwitch's. A bond would take
+// the place of its members' own records, with all that others keep there.
+//
+// The columns are those of ovs-vswitchd.conf.db(5), tables Port and Interface.
+type ovs struct{}
+
+// ovsColumns are what says how a port is configured, and not how it is.
+var ovsColumns = map[string][]string{
+	"Port": {
+		"name", "interfaces", "tag", "trunks", "cvlans", "vlan_mode", "protected", "qos", "mac", "bond_mode", "lacp",
+		"bond_active_slave", "bond_downdelay", "bond_updelay", "external_ids", "other_config",
+	},
+	"Interface": {
+		"name", "type", "mtu_request", "mac", "ofport_request", "options", "ingress_policing_rate", "ingress_policing_burst",
+		"external_ids", "other_config", "bfd", "lldp", "link_state",
+	},
+}
+
+const (
+	ovsDescription = "external_ids:description="
+	ovsTag         = "tag="
+	ovsTrunks      = "trunks="
+	ovsMode        = "vlan_mode="
+	ovsMTU         = "mtu_request="
+
+	// A trunk of the reserved VLAN 4095 (IEEE 802.1Q-2018 §9.6) alone: nothing has that tag.
+	// The database has no other way to shut a port.
+	ovsNowhere = 4095
+)
+
+func ovsPort(port string) statement      { return statement("Port " + port) }
+func ovsInterface(port string) statement { return statement("Interface " + port) }
+
+// definition: there is no CLI, only programs.
+func (ovs) definition() definition { return definition{} }
+
+// refused: programs end with an exit status, and are not asked.
+func (ovs) refused(string) bool { return false }
+
+func (d ovs) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
+	text, err := d.running(ctx, cli)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := readOVS(text)
+	if err != nil {
+		return nil, err
+	}
+	alone := map[string]bool{}
+	for _, port := range tables["Port"] {
+		if interfaces := port.texts("interfaces"); len(interfaces) == 1 {
+			alone[port.text("name")] = true
+		}
+	}
+	ports := map[string]bool{}
+	for _, i := range tables["Interface"] {
+		// Internal ones, patches and tunnels lead to no server, and a bond's are not themselves.
+		if name := i.text("name"); alone[name] && (i.text("type") == "" || i.text("type") == "system") {
+			ports[name] = i.text("link_state") == "up"
+		}
+	}
+	return ports, nil
+}
+
+func (ovs) running(ctx context.Context, cli *terminal) (string, error) {
+	return cli.run(ctx, fmt.Sprintf("sudo -n ovs-vsctl --timeout=20 --format=json -- --columns=%s list Port -- --columns=%s list Interface",
+		strings.Join(ovsColumns["Port"], ","), strings.Join(ovsColumns["Interface"], ",")), "")
+}
+
+func (ovs) read(text string) ([]statement, error) {
+	tables, err := readOVS(text)
+	if err != nil {
+		return nil, err
+	}
+	var all []statement
+	for _, name := range []string{"Port", "Interface"} {
+		for _, row := range tables[name] {
+			at := statement(name + " " + row.text("name"))
+			for _, column := range ovsColumns[name] {
+				for _, setting := range row.settings(column) {
+					all = append(all, at.with(setting))
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+func (ovs) section(running []statement, port string) section {
+	var found section
+	for _, s := range running {
+		ofPort := s.header() == ovsPort(port)
+		switch line := s.line(); {
+		case !ofPort && s.header() != ovsInterface(port):
+		case ofPort && ovsOwned(line, ovsDescription, ovsTag, ovsTrunks, ovsMode), !ofPort && ovsOwned(line, ovsMTU):
+			found.owned = append(found.owned, s)
+		default:
+			found.foreign = append(found.foreign, s)
+		}
+	}
+	return found
+}
+
+func ovsOwned(line string, kinds ...string) bool {
+	return slices.ContainsFunc(kinds, func(kind string) bool { return strings.HasPrefix(line, kind) })
+}
+
+func (ovs) render(_ Device, intent Intent) ([]statement, error) {
+	if err := unsupported("ovs", map[string]bool{
+		"routed ports": len(intent.Addresses) > 0, "bonds": intent.Bond != nil,
+	}); err != nil {
+		return nil, err
+	}
+	at := ovsPort(intent.Port)
+	want := []statement{at.with(ovsDescription + ovsQuoted(intent.label()))}
+	switch vlans := intent.VLANs; {
+	case intent.Profile == Quarantine:
+		want = append(want, at.with(ovsMode+"trunk"), at.with(ovsTrunks+ovsList(ovsNowhere)))
+	case vlans == nil: // of a port that is not as an intent would have it
+	case len(vlans.Tagged) == 0:
+		want = append(want, at.with(ovsMode+"access"), at.with(ovsTag+strconv.Itoa(vlans.Untagged)))
+	case vlans.Untagged == 0:
+		want = append(want, at.with(ovsMode+"trunk"), at.with(ovsTrunks+ovsList(vlans.Tagged...)))
+	default:
+		want = append(want, at.with(ovsMode+"native-untagged"), at.with(ovsTag+strconv.Itoa(vlans.Untagged)), at.with(ovsTrunks+ovsList(vlans.Tagged...)))
+	}
+	if intent.MTU != 0 {
+		want = append(want, ovsInterface(intent.Port).with(ovsMTU+strconv.Itoa(intent.MTU)))
+	}
+	return want, nil
+}
+
+func ovsList(ids ...int) string {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = strconv.Itoa(id)
+	}
+	return "[" + strings.Join(texts, ",") + "]"
+}
+
+func (ovs) parse(port string, owned []statement) Intent {
+	intent := Intent{Port: port}
+	for _, s := range owned {
+		line := s.line()
+		if text, is := strings.CutPrefix(line, ovsDescription); is {
+			var label string
+			_ = json.Unmarshal([]byte(text), &label) // what is no text is no label
+			intent.readLabel(label)
+		} else if text, is := strings.CutPrefix(line, ovsTag); is {
+			intent.vlans().Untagged = number(text)
+		} else if text, is := strings.CutPrefix(line, ovsMTU); is {
+			intent.MTU = number(text)
+		} else if text, is := strings.CutPrefix(line, ovsTrunks); is && text != ovsList(ovsNowhere) {
+			for id := range strings.SplitSeq(strings.Trim(text, "[]"), ",") {
+				intent.vlans().Tagged = append(intent.vlans().Tagged, number(id))
+			}
+		}
+	}
+	return intent
+}
+
+// edit returns commands of ovs-vsctl. A setting replaces the one of the same name.
+func (ovs) edit(_ string, have section, want []statement) []string {
+	var commands []string
+	added := without(want, have.owned)
+	replaced := map[statement]bool{}
+	for _, s := range added {
+		replaced[ovsName(s)] = true
+	}
+	for _, s := range without(have.owned, want) {
+		if name := ovsName(s); !replaced[name] {
+			column, key, inMap := strings.Cut(name.line(), ":")
+			if inMap {
+				commands = append(commands, fmt.Sprintf("remove %s %s %s", s.header(), column, key))
+			} else {
+				commands = append(commands, fmt.Sprintf("clear %s %s", s.header(), column))
+			}
+		}
+	}
+	for _, s := range added {
+		commands = append(commands, fmt.Sprintf("set %s %s", s.header(), inShell(s.line())))
+	}
+	return commands
+}
+
+// ovsName is a setting without its value.
+func ovsName(s statement) statement {
+	name, _, _ := strings.Cut(s.line(), "=")
+	return s.header().with(name)
+}
+
+// inShell quotes a word for a POSIX shell (IEEE 1003.1, XCU §2.2.2).
+func inShell(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
+
+func (ovs) transact(ctx context.Context, cli *terminal, t transaction) error {
+	return lineByLine(ctx, t, func(ctx context.Context, commands []command) error {
+		if len(commands) == 0 {
+			return nil
+		}
+		var program strings.Builder
+		program.WriteString("sudo -n ovs-vsctl --timeout=20")
+		for _, c := range commands {
+			program.WriteString(" -- " + c.text)
+		}
+		_, err := cli.run(ctx, program.String(), "")
+		return err
+	})
+}
+
+// settle: a transaction that broke off is in effect as a whole, or not at all.
+func (ovs) settle(context.Context, *terminal) error { return nil }
+
+func (ovs) save(context.Context, *terminal) error { return nil }
+
+// ovsRow is a row of the database: values by column, in the notation of RFC 7047 §5.1.
+type ovsRow map[string]any
+
+// readOVS reads what ovs-vsctl lists: a JSON document for each table.
+func readOVS(text string) (map[string][]ovsRow, error) {
+	tables := map[string][]ovsRow{}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	for {
+		var listed struct {
+			Headings []string `json:"headings"`
+			Data     [][]any  `json:"data"`
+		}
+		err := decoder.Decode(&listed)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+		}
+		name := "Interface"
+		if slices.Contains(listed.Headings, "interfaces") {
+			name = "Port"
+		}
+		for _, values := range listed.Data {
+			if len(values) != len(listed.Headings) {
+				return nil, ErrUnreadable
+			}
+			row := ovsRow{}
+			for i, column := range listed.Headings {
+				row[column] = values[i]
+			}
+			tables[name] = append(tables[name], row)
+		}
+	}
+	if len(tables) != 2 {
+		return nil, ErrUnreadable
+	}
+	return tables, nil
+}
+
+// text is a value that is one word.
+func (r ovsRow) text(column string) string {
+	if words := r.texts(column); len(words) == 1 {
+		return words[0]
+	}
+	return ""
+}
+
+// texts are the members of a set, of which one alone is written without the set.
+func (r ovsRow) texts(column string) (words []string) {
+	members := []any{r[column]}
+	if pair, is := r[column].([]any); is && len(pair) == 2 && pair[0] == "set" {
+		members, _ = pair[1].([]any)
+	}
+	for _, member := range members {
+		switch value := member.(type) {
+		case string:
+			words = append(words, value)
+		case json.Number:
+			words = append(words, value.String())
+		case bool:
+			words = append(words, strconv.FormatBool(value))
+		case []any: // ["uuid", …]
+			words = append(words, fmt.Sprint(value...))
+		}
+	}
+	slices.Sort(words)
+	return words
+}
+
+// settings are what a column says that differs from its default, in ovs-vsctl's notation:
+// "tag=100", "trunks=[100,200]", `external_ids:owner="ops"`.
+func (r ovsRow) settings(column string) (settings []string) {
+	if pair, is := r[column].([]any); is && len(pair) == 2 && pair[0] == "map" {
+		entries, _ := pair[1].([]any)
+		for _, entry := range entries {
+			if pair, is := entry.([]any); is && len(pair) == 2 {
+				settings = append(settings, fmt.Sprintf("%s:%v=%s", column, pair[0], ovsQuoted(fmt.Sprint(pair[1]))))
+			}
+		}
+		slices.Sort(settings)
+		return settings
+	}
+	words := r.texts(column)
+	switch column {
+	case "name", "interfaces", "link_state": // what a row is, and not how it is set
+		return nil
+	case "trunks", "cvlans":
+		if len(words) > 0 {
+			slices.SortFunc(words, func(a, b string) int { return number(a) - number(b) })
+			settings = append(settings, column+"=["+strings.Join(words, ",")+"]")
+		}
+	default:
+		for _, word := range words {
+			if word != "" && word != "false" && !(word == "0" && column != "tag") {
+				settings = append(settings, column+"="+word)
+			}
+		}
+	}
+	return settings
+}
+
+// ovsQuoted is a text in the notation of the database: JSON's.
+func ovsQuoted(text string) string {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		return `""` // does not happen: every text is JSON
+	}
+	return string(quoted)
+}
