@@ -55,6 +55,8 @@ func driverFor(platform string) (driver, error) {
 		return nxos{}, nil
 	case "cisco_iosxe":
 		return iosxe{}, nil
+	case "nokia_srl":
+		return srl{}, nil
 	case "arista_eos":
 		return eos{}, nil
 	}
