@@ -14,7 +14,8 @@ import (
 // srl is the driver for Nokia SR Linux, release 25.3 and later: changes are made in an
 // exclusive candidate of its own, checked, committed with a timer that takes them back, and
 // accepted after they were verified. It follows the "Configuration Basics Guide", chapters
-// "CLI interface" and "Configuration management", and Nokia's YANG models of release 25.3
+// "CLI interface" and "Configuration management", the "ACL and Policy-Based Routing Guide",
+// chapter "Access control lists", and Nokia's YANG models of release 25.3
 // (srl_nokia-interfaces, -if-ip, -acl, -bgp, -routing-policy, -static-routes, …); it was
 // tried with the emulated device only.
 //
@@ -114,7 +115,7 @@ func srlCanonical(s statement) statement {
 }
 
 // srlOwned are the paths below an interface that an intent decides on; "*" is any word.
-// What has more words is not Ferrodur's, but for the texts at the end.
+// What has more words is none of them. Descriptions and lists of servers have any number.
 var srlOwned = []string{
 	"", "admin-state *", "vlan-tagging *", "ethernet aggregate-id *", "lag", "lag lag-type *", "lag lacp", "lag lacp lacp-mode *", "lag lacp-fallback-mode *",
 	"subinterface 0", "subinterface 0 ip-mtu *", "subinterface 0 ipv4 admin-state *", "subinterface 0 ipv4 address *", "subinterface 0 ipv4 dhcp-relay",

@@ -15,8 +15,8 @@ var srlTenant = Intent{
 	BGP: &BGP{ASN: 65010, Password: "wrong-mule", Accept: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/26")}, MaxPrefixes: 12},
 }
 
-// SR Linux accepts what no entry of a filter matches, and matches a prefix itself only where
-// it is not told of longer ones.
+// What no entry of a filter matches SR Linux accepts, and of what a prefix set says of a
+// prefix it takes the lengths at their word.
 func TestSRLRenders(t *testing.T) {
 	const want = `acl acl-filter ferrodur-ethernet-1-1-filter4 type ipv4 entry 10 match ipv4 protocol udp
 acl acl-filter ferrodur-ethernet-1-1-filter4 type ipv4 entry 10 match transport source-port operator eq
