@@ -60,7 +60,7 @@ func rack(n int) inventory.Declaration {
 			Name: "sw1", Site: "ewr1", Platform: "frr", Address: "192.0.2.1:22", User: "ferrodur",
 			PrivateKey: "file:/etc/ferrodur/sw1.key", HostKey: "ssh-ed25519 AAAA", DHCPRelay: netip.MustParseAddr("192.0.2.1"),
 			Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8::/32")},
-			MTU: 9000, AnySource: true, Provisioning: inventory.ProvisioningPorts{
+			MTU:      9000, AnySource: true, Provisioning: inventory.ProvisioningPorts{
 				Reach: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}, Relay: []netip.Addr{netip.MustParseAddr("192.0.2.1")},
 				Network: "blue", CircuitID: "vlan100",
 			},

@@ -120,6 +120,26 @@ var benches = map[string]func(*testing.T) *bench{
 		refusal: func(line string) string { return "error: refused: " + line },
 		commits: true,
 	}),
+	"nokia_srl": emulated("nokia_srl", "ethernet-1/%d", words{
+		prepare: []string{
+			"set / network-instance default type default", "set / network-instance red type ip-vrf",
+			"set / network-instance default protocols bgp autonomous-system 65000", "set / network-instance red protocols bgp autonomous-system 65000",
+			"set / network-instance default next-hop-groups group uplink nexthop 1 ip-address 192.0.2.1", "set / network-instance default static-routes route 0.0.0.0/0 next-hop-group uplink",
+			"set / network-instance red next-hop-groups group uplink nexthop 1 ip-address 192.0.2.3", "set / network-instance red static-routes route 0.0.0.0/0 next-hop-group uplink",
+			"set / network-instance vlan-100 type mac-vrf", "set / network-instance vlan-101 type mac-vrf", "set / network-instance vlan-102 type mac-vrf",
+			"set / network-instance vlan-200 type mac-vrf", "set / network-instance vlan-300 type mac-vrf",
+		},
+		foreign: func(port string) []string {
+			return []string{
+				"set / network-instance default static-routes route 203.0.113.128/25 next-hop-group uplink", "set / interface " + port + " ethernet reload-delay 10",
+				"set / interface " + port + " subinterface 0 ipv6 router-advertisement router-role router-lifetime 600", "set / system lldp interface " + port + " admin-state enable",
+			}
+		},
+		shown:   []string{"static-routes route 203.0.113.128/25 next-hop-group uplink", "ethernet reload-delay 10", "router-lifetime 600", "system lldp interface"},
+		shut:    func(port string) []string { return []string{"set / interface " + port + " admin-state disable"} },
+		refusal: func(line string) string { return "Error: refused: " + line },
+		commits: true,
+	}),
 	"cisco_nxos": emulated("cisco_nxos", "Ethernet1/%d", with(industryWords(), func(w *words) {
 		w.prepare = []string{
 			"feature bgp", "vrf context red", "vlan 100", "vlan 101", "vlan 102", "vlan 200", "vlan 300", "router bgp 65000", "vrf red",

@@ -29,9 +29,6 @@ const (
 	// junosConfirm is how many minutes an unconfirmed change stays.
 	junosConfirm = 2
 	junosGroup   = "ae" // interface of a group, before its number
-	// ethernetHeader is what Junos counts in an interface's MTU besides the packet, and
-	// vlanTag what a trunk has more.
-	ethernetHeader, vlanTag = 14, 4
 )
 
 func (junos) definition() definition { return definition{prompts: junosDefinition} }
@@ -253,12 +250,7 @@ func (junos) parse(port string, owned []statement) Intent {
 	if intent.VLANs != nil {
 		intent.readJunosVLANs(owned)
 	}
-	if intent.MTU > 0 {
-		intent.MTU -= ethernetHeader
-		if intent.VLANs != nil && len(intent.VLANs.Tagged) > 0 {
-			intent.MTU -= vlanTag
-		}
-	}
+	intent.readEthernetMTU()
 	return intent
 }
 

@@ -96,13 +96,33 @@ set routing-options static route 203.0.113.80/28 next-hop 198.51.100.1
 set routing-options static route 203.0.113.80/28 tag 7
 set protocols bgp group ferrodur-xe-0-0-1 neighbor 198.51.100.1 authentication-key "$9$abc" ## SECRET-DATA
 `,
+	"nokia_srl": `set / acl acl-filter ferrodur-ethernet-1-1-filter4 type ipv4 entry 20 match ipv4 source-ip prefix 198.51.100.1/32
+set / acl interface ethernet-1/1.0 input acl-filter ferrodur-ethernet-1-1-filter4 type ipv4
+set / interface ethernet-1/1 description "ferrodur tenant s1 instance/o-42"
+set / interface ethernet-1/1 admin-state enable
+set / interface ethernet-1/1 ethernet reload-delay 10
+set / interface ethernet-1/1 subinterface 0 ipv4 admin-state enable
+set / interface ethernet-1/1 subinterface 0 ipv4 address 198.51.100.0/31
+set / interface ethernet-1/1 subinterface 0 ipv4 dhcp-relay server [ 192.0.2.11 192.0.2.10 ]
+set / interface ethernet-1/2 subinterface 100 type bridged
+set / interface ethernet-1/2 subinterface 100 vlan encap single-tagged vlan-id 100
+set / network-instance default interface ethernet-1/1.0
+set / network-instance default next-hop-groups group ferrodur-ethernet-1-1-via4 nexthop 1 ip-address 198.51.100.1
+set / network-instance default protocols bgp group ferrodur-ethernet-1-1 authentication password $aes1$AbcDef==
+set / network-instance default protocols bgp neighbor 198.51.100.1 peer-group ferrodur-ethernet-1-1
+set / network-instance default static-routes route 203.0.113.64/28 next-hop-group ferrodur-ethernet-1-1-via4
+set / network-instance default static-routes route 203.0.113.80/28 next-hop-group ferrodur-ethernet-1-1-via4
+set / network-instance default static-routes route 203.0.113.80/28 metric 7
+set / routing-policy prefix-set ferrodur-ethernet-1-1-in4 prefix 203.0.113.0/26 mask-length-range 26..32
+set / system ssh-server mgmt admin-state enable
+`,
 }
 
 // Whatever a switch prints, and on whichever port one looks, nothing panics; and what is
 // taken for an intent of Ferrodur's is one: valid, and rendered again it is what was there.
 func FuzzRead(f *testing.F) {
 	for platform, text := range shown {
-		for _, port := range []string{"swp1", "Ethernet1", "Ethernet1/1", "Ethernet1/2", "GigabitEthernet1/0/1", "xe-0/0/1"} {
+		for _, port := range []string{"swp1", "Ethernet1", "Ethernet1/1", "Ethernet1/2", "GigabitEthernet1/0/1", "xe-0/0/1", "ethernet-1/1", "ethernet-1/2"} {
 			f.Add(platform, text, port)
 			f.Add(platform, strings.ToUpper(text), port)
 			f.Add(platform, text[:len(text)*2/3], port)
@@ -149,7 +169,7 @@ func TestReadLeavesSecretsOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, secret := range []string{"0A1B", "abcdef", "$9$abc"} {
+		for _, secret := range []string{"0A1B", "abcdef", "$9$abc", "$aes1$"} {
 			if slices.ContainsFunc(all, func(s statement) bool { return strings.Contains(string(s), secret) }) {
 				t.Errorf("%s: %q is among the statements", platform, secret)
 			}

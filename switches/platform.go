@@ -55,6 +55,8 @@ func driverFor(platform string) (driver, error) {
 		return iosxe{}, nil
 	case "ovs":
 		return ovs{}, nil
+	case "nokia_srl":
+		return srl{}, nil
 	case "arista_eos":
 		return eos{}, nil
 	}
@@ -99,11 +101,22 @@ func (v view) BGPLists() []listEntry { return listEntries(v.Intent, v.Carrier) }
 func (v view) FilterLists() []filterList { return filterLists(v.Intent, v.Carrier) }
 
 // EthernetMTU is the MTU with the headers that it does not count.
-func (v view) EthernetMTU() int {
-	if v.VLANs != nil && len(v.VLANs.Tagged) > 0 {
-		return v.MTU + ethernetHeader + vlanTag
+func (v view) EthernetMTU() int { return v.MTU + v.headers() }
+
+// readEthernetMTU takes the headers off, where there is an MTU.
+func (i *Intent) readEthernetMTU() {
+	if i.MTU > 0 {
+		i.MTU -= i.headers()
 	}
-	return v.MTU + ethernetHeader
+}
+
+// headers are the bytes of a frame before the packet: Ethernet's, and a trunk's tag.
+func (i Intent) headers() int {
+	const ethernet, tag = 14, 4
+	if i.VLANs != nil && len(i.VLANs.Tagged) > 0 {
+		return ethernet + tag
+	}
+	return ethernet
 }
 
 // neighbour is a host to speak BGP with.

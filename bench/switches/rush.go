@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"ferrodur/inventory"
-	"ferrodur/lab/tor"
 	"ferrodur/lab/netns"
+	"ferrodur/lab/tor"
 	"ferrodur/switches/emulator"
 	"ferrodur/workflows/api"
 )

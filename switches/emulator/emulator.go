@@ -103,6 +103,8 @@ func Start(listener net.Listener, config Config) (*Device, error) {
 		d.platform = newNXOS(d)
 	case "cisco_iosxe":
 		d.platform = newIOSXE(d)
+	case "nokia_srl":
+		d.platform = newSRL(d)
 	case "arista_eos":
 		d.platform = newEOS(d)
 	default:

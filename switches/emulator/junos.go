@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,9 +13,8 @@ import (
 // OS Configuration" for commit check, commit confirmed and the automatic roll-back,
 // "Displaying set Commands from the Junos OS Configuration" for display set.
 type junos struct {
-	device  *Device
-	known   []*regexp.Regexp // lines that it takes
-	single  []*regexp.Regexp // up to the value, of which there is one
+	device *Device
+	grammar
 	now     flat
 	former  []flat // rollback 1 and further
 	timer   *time.Timer
@@ -41,7 +39,7 @@ func newJunos(d *Device) *junos {
 	j := &junos{
 		device: d,
 		now:    flat{"version 22.4R3.25", "system host-name " + d.config.Name, "system services ssh"},
-		known: matching(
+		grammar: grammar{presence: matching(unit, unit+` family \S+`), known: matching(
 			`system (host-name|ntp server|syslog host) \S+`,
 			interfaces+` (description `+junosText+`|mtu \d+|disable|native-vlan-id \d+|ether-options 802\.3ad ae\d+|hold-time up \d+ down \d+|speed \S+)`,
 			interfaces+` aggregated-ether-options (lacp (active|passive|force-up|periodic (fast|slow))|minimum-links \d+)`,
@@ -59,55 +57,33 @@ func newJunos(d *Device) *junos {
 			`protocols router-advertisement interface \S+ ((max|min)-advertisement-interval \d+|prefix \S+)`,
 			instance+`forwarding-options dhcp-relay (server-group `+junosWord+` \S+|group `+junosWord+` (active-server-group `+junosWord+`|interface \S+))`,
 			`protocols lldp interface \S+`,
-		),
-		single: matching(
+		), single: matching(
 			interfaces+` (description|mtu|native-vlan-id|ether-options 802\.3ad|speed)`, unit+` family ethernet-switching interface-mode`, unit+` family inet6? filter input`,
 			`system host-name`, `routing-instances `+junosWord+` instance-type`, bgp+` type`, bgp+` neighbor \S+ (peer-as|authentication-key|import|export)`,
 			bgp+` neighbor \S+ family inet6? unicast prefix-limit maximum`, policy+` then`, policy+` term `+junosWord+` then`,
 			`protocols router-advertisement interface \S+ (max|min)-advertisement-interval`, instance+`forwarding-options dhcp-relay group `+junosWord+` active-server-group`,
 			`routing-options autonomous-system`, `vlans `+junosWord+` vlan-id`,
-		),
+		)},
 	}
 	return j
 }
 
-// presence are containers that stay, empty, when the last line below them is taken away.
-var presence = regexp.MustCompile(`^interfaces \S+ unit \d+( family \S+)?`)
-
 // set takes a line into a configuration. The answer is a complaint, or empty.
 func (j *junos) set(config *flat, line string) string {
-	if !matchesAny(j.known, line) {
-		return "                  ^\nsyntax error."
-	}
-	words := strings.Fields(line)
 	if i := strings.Index(line, `"`); i > 0 { // a text of one word is shown without quotation marks
 		if text := strings.Trim(line[i:], `"`); !strings.ContainsAny(text, " <>") {
 			line = line[:i] + text
 		}
 	}
-	for n := range words {
-		if path := strings.Join(words[:n+1], " "); matchesAny(j.single, path) {
-			config.remove(path)
-		}
-	}
-	for n := range words { // containers are shown by what stands in them
-		path := strings.Join(words[:n], " ")
-		if i := slices.Index(*config, path); i >= 0 && path != line {
-			*config = slices.Delete(*config, i, i+1)
-		}
-	}
-	if !slices.Contains(*config, line) {
-		*config = append(*config, line)
+	if !j.grammar.set(config, line) {
+		return "                  ^\nsyntax error."
 	}
 	return ""
 }
 
 func (j *junos) remove(config *flat, path string) string {
-	if !config.remove(path) {
+	if !j.grammar.remove(config, path) {
 		return "warning: statement not found"
-	}
-	if container := presence.FindString(path); container != "" && container != path && !config.has(container) {
-		*config = append(*config, container)
 	}
 	return ""
 }
