@@ -61,6 +61,9 @@ var benches = map[string]func(*testing.T) *bench{
 		rig := newRig(t)
 		device := rig.device
 		device.ASN = 65000
+		first := tenantOn(port(rigPorts), "198.51.100.250/31") // what all filters have in common stays
+		first.SourceFilter = true
+		rig.apply(t, first)
 		return &bench{
 			device: device, dial: rig.namespace.Dial, port: port,
 			byHand:  func(t *testing.T, lines ...string) { rig.vtysh(t, append([]string{"configure terminal"}, lines...)...) },
