@@ -42,12 +42,13 @@ func statusCommand() *cobra.Command {
 func printTable(out io.Writer, status rack.Status) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tADDRESS\tSTATE\tPOWER\tBOOT\tFIRMWARE\tMAC\tPORT")
-	tor := status.Switch
-	fmt.Fprintf(table, "%s\t%s\t%s\n", tor.Name, tor.Address, word(tor.Running, "up", "down"))
+	for _, tor := range status.Switches {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", tor.Name, tor.Address, word(tor.Running, "up", "down"))
+	}
 	for _, server := range status.Servers {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
 			server.Name, server.BMC, word(server.BMCRunning, "up", "down"), word(server.Powered, "on", "off"),
-			server.BootDevice, server.Firmware, server.MAC, server.Port)
+			server.BootDevice, server.Firmware, server.MAC, server.Switch+" "+server.Port)
 	}
 	for _, relay := range status.Relays {
 		fmt.Fprintf(table, "relay\t127.0.0.1:%d\t%s\n", relay.Port, word(relay.Running, "up", "down"))

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 
 	"ferrodur/lab/machine"
 	"ferrodur/lab/rack"
@@ -39,18 +41,14 @@ func run(ctx context.Context, m *testing.M) int {
 		fmt.Println("skipped: the end-to-end tests need root, for the network namespaces of the virtual rack")
 		return 0
 	}
-	dir, err := os.MkdirTemp("", "ferrodur-e2e-")
+	dir, err := emptyFolder()
 	if err != nil {
 		fmt.Println(err)
 		return 1
 	}
-	// PostgreSQL's user has to get to his folder below.
-	if err := os.Chmod(dir, 0o755); err != nil {
-		fmt.Println(err)
-		return 1
-	}
 	world, err = stack.Start(ctx, stack.Config{
-		Dir: filepath.Join(dir, "s"), Prefix: "e2e", Servers: stack.Servers(), Out: os.Stdout,
+		Dir: filepath.Join(dir, "s"), Prefix: "e2e", Out: os.Stdout,
+		Servers: append(stack.Servers(), rack.Server{Firmware: machine.BIOS, Bridged: true}),
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -77,6 +75,24 @@ func run(ctx context.Context, m *testing.M) int {
 		return 1
 	}
 	return code
+}
+
+// emptyFolder is where all of it is kept. It is the same each time, for a run that was killed
+// leaves gigabytes of disks behind.
+func emptyFolder() (string, error) {
+	dir := filepath.Join(os.TempDir(), "ferrodur-e2e")
+	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil { // until the process ends
+		return "", fmt.Errorf("%s: another run of these tests is under way: %w", lock.Name(), err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	// PostgreSQL's user has to get to his folder below.
+	return dir, errors.Join(os.Mkdir(dir, 0o755), os.Chmod(dir, 0o755))
 }
 
 // limits are those of a rack whose servers are emulated.
@@ -127,7 +143,7 @@ func (c tenant) giveBack(ctx context.Context, t *testing.T) {
 	must(t, err)
 }
 
-// enrolled has every server in service.
+// enrolled has every server of the router in service.
 func enrolled(ctx context.Context, t *testing.T) {
 	t.Helper()
 	status, err := rack.Inspect(world.Rack)
@@ -135,7 +151,7 @@ func enrolled(ctx context.Context, t *testing.T) {
 	for _, server := range status.Servers {
 		found, err := world.Inventory.Server(ctx, server.Name)
 		must(t, err)
-		if found.State == "available" {
+		if found.State == "available" || found.Switch != rack.SwitchName {
 			continue
 		}
 		must(t, world.Client.Enroll(ctx, api.EnrollInput{Server: server.Name, Limits: limits()}))
@@ -143,7 +159,7 @@ func enrolled(ctx context.Context, t *testing.T) {
 	for _, server := range status.Servers {
 		found, err := world.Inventory.Server(ctx, server.Name)
 		must(t, err)
-		if found.State == "available" {
+		if found.State == "available" || found.Switch != rack.SwitchName {
 			continue
 		}
 		_, err = world.Client.WaitEnded(ctx, api.EnrollID(server.Name))

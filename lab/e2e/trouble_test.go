@@ -60,6 +60,7 @@ func TestWorkersKilledAndSwitchAway(t *testing.T) {
 	if seen := c.login(ctx, t, state); !strings.Contains(seen, secret) {
 		t.Errorf("the user data did not reach the machine, which says: %s", seen)
 	}
+	mustNotSpoof(ctx, t, c, state)
 	c.giveBack(ctx, t)
 	mustHoldNothing(ctx, t)
 	mustBeWiped(t, state.Server.Name)

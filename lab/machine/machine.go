@@ -69,6 +69,9 @@ type Config struct {
 	Product   string          `json:"product"` // SMBIOS type 1
 	Serial    string          `json:"serial"`  // SMBIOS type 1, and with a suffix the disk's
 	KVM       bool            `json:"kvm"`     // otherwise software emulation
+	// NoOffload has the server complete its packets' checksums itself, for taps that are
+	// read by other than the kernel.
+	NoOffload bool `json:"no_offload,omitempty"`
 }
 
 // Machine is one virtual server.

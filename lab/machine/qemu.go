@@ -84,6 +84,11 @@ func (m *Machine) arguments() ([]string, error) {
 	if c.Firmware == UEFI {
 		nic += ",romfile=" // no iPXE: the firmware's own PXE
 	}
+	if c.NoOffload {
+		for _, feature := range []string{"csum", "gso", "host_tso4", "host_tso6", "host_ecn", "host_ufo", "guest_csum", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo"} {
+			nic += "," + feature + "=off"
+		}
+	}
 	arguments := []string{
 		"-name", c.Name,
 		"-nodefaults", "-no-user-config", "-display", "none",

@@ -39,7 +39,7 @@ func Down(ctx context.Context, dir string) error {
 		for n := range config.numbers() {
 			try(config.powerOff(ctx, n))
 		}
-		try(config.stopSwitch(ctx))
+		try(config.stopSwitches(ctx))
 		try(config.stopRelays(ctx))
 		try(config.sweep(ctx))
 		return errors.Join(failures...)
@@ -79,7 +79,7 @@ func (c Config) powerOff(ctx context.Context, n int) error {
 // namespace that holds them.
 func (c Config) sweep(ctx context.Context) error {
 	var failures []error
-	for _, namespace := range []netns.Namespace{c.Site(), c.Switch()} {
+	for _, namespace := range []netns.Namespace{c.Site(), c.Switch(), c.Bridge()} {
 		failures = append(failures, evict(ctx, namespace), namespace.Delete())
 	}
 	return errors.Join(failures...)

@@ -7,51 +7,62 @@ import (
 	"ferrodur/lab/netns"
 )
 
-// cable lays the networks of the drawing: namespaces, cable, taps, addresses, routes.
+// cable lays the networks of the drawing: namespaces, cables, taps, addresses, routes.
 func (c Config) cable() error {
-	site, tor, at := c.Site(), c.Switch(), Layout()
-	for _, namespace := range []netns.Namespace{site, tor} {
-		if err := errors.Join(namespace.Create(), namespace.Forward()); err != nil {
+	site := c.Site()
+	if err := errors.Join(site.Create(), site.Forward(), site.AddAddress("lo", host(Layout().Boot))); err != nil {
+		return err
+	}
+	for _, d := range c.devices() {
+		if err := c.cableSwitch(d); err != nil {
 			return err
 		}
 	}
-	err := netns.Connect(
-		netns.End{Namespace: site, Interface: uplinkOfSite},
-		netns.End{Namespace: tor, Interface: uplinkOfSwitch},
-	)
+	for n, server := range c.numbers() {
+		err := errors.Join(
+			site.AddAddress("lo", host(bmcAddress(n).Addr())),
+			c.switchOf(server).AddTap(portName(n)),
+		)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cableSwitch joins a switch to the site.
+func (c Config) cableSwitch(d device) error {
+	site, tor := c.Site(), d.Namespace
+	if err := errors.Join(tor.Create(), tor.Forward()); err != nil {
+		return err
+	}
+	err := netns.Connect(netns.End{Namespace: site, Interface: d.Name}, netns.End{Namespace: tor, Interface: uplinkOfSwitch})
 	if err != nil {
 		return err
 	}
-	for i := range at.UplinkSite {
+	for i, everything := range []string{"0.0.0.0/0", "::/0"} {
 		err := errors.Join(
-			site.AddAddress(uplinkOfSite, at.UplinkSite[i]),
-			tor.AddAddress(uplinkOfSwitch, at.UplinkSwitch[i]),
+			site.AddAddress(d.Name, d.UplinkSite[i]),
+			tor.AddAddress(uplinkOfSwitch, d.UplinkSwitch[i]),
+			tor.AddRoute(netip.MustParsePrefix(everything), d.UplinkSite[i].Addr()),
 		)
 		if err != nil {
 			return err
 		}
 	}
-	for n := range c.numbers() {
-		err := errors.Join(
-			site.AddAddress("lo", host(bmcAddress(n).Addr())),
-			tor.AddTap(portName(n)),
-		)
-		if err != nil {
+	if err := tor.AddAddress("lo", host(d.Management)); err != nil {
+		return err
+	}
+	for _, prefix := range append(d.Routed, host(d.Management)) {
+		to := d.UplinkSwitch[0]
+		if prefix.Addr().Is6() {
+			to = d.UplinkSwitch[1]
+		}
+		if err := site.AddRoute(prefix, to.Addr()); err != nil {
 			return err
 		}
 	}
-	toSwitch, toSwitch6 := at.UplinkSwitch[0].Addr(), at.UplinkSwitch[1].Addr()
-	toSite, toSite6 := at.UplinkSite[0].Addr(), at.UplinkSite[1].Addr()
-	return errors.Join(
-		site.AddAddress("lo", host(at.Boot)),
-		tor.AddAddress("lo", host(at.Switch)),
-		site.AddRoute(host(at.Switch), toSwitch),
-		site.AddRoute(at.Provisioning, toSwitch),
-		site.AddRoute(at.Tenant, toSwitch),
-		site.AddRoute(at.Tenant6, toSwitch6),
-		tor.AddRoute(netip.MustParsePrefix("0.0.0.0/0"), toSite),
-		tor.AddRoute(netip.MustParsePrefix("::/0"), toSite6),
-	)
+	return nil
 }
 
 // host returns the prefix that holds one address.

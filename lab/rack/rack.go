@@ -44,7 +44,7 @@ type Config struct {
 	Prefix string `json:"prefix"`
 	// Program is the lab program, which BMCs and relays call. Empty: the running one.
 	Program string `json:"program"`
-	// Servers are cabled to the ports of the switch in this order; 1 to MaxServers.
+	// Servers are cabled to the ports of switches in this order; 1 to MaxServers.
 	Servers []Server `json:"servers"`
 	// Relays are the ports of the host's loopback that the site can reach.
 	Relays []uint16 `json:"relays,omitempty"`
@@ -60,6 +60,8 @@ type Server struct {
 	MemoryMiB int              `json:"memory_mib,omitempty"` // 2048
 	DiskGiB   int              `json:"disk_gib,omitempty"`   // 8; sparse
 	CPUs      int              `json:"cpus,omitempty"`       // 2
+	// Bridged cables it to the switch of VLANs; else to the router.
+	Bridged bool `json:"bridged,omitempty"`
 }
 
 const (
@@ -69,7 +71,7 @@ const (
 	product          = "virtual server" // SMBIOS
 )
 
-// Up builds the rack, or what is missing of it, and returns when BMCs and switch answer.
+// Up builds the rack, or what is missing of it, and returns when BMCs and switches answer.
 // The servers' power is left as it is; a new server is off.
 //
 // Errors: ErrBadConfig, ErrNotRoot, ErrPrefixTaken, and what the parts return.
@@ -95,9 +97,9 @@ func Up(ctx context.Context, config Config) error {
 			return err
 		}
 		group, ctx := errgroup.WithContext(ctx)
-		var hostKey string
+		var hostKeys []string
 		group.Go(func() (err error) {
-			hostKey, err = config.startSwitch(ctx)
+			hostKeys, err = config.startSwitches(ctx)
 			return err
 		})
 		for n, server := range config.numbers() {
@@ -107,7 +109,7 @@ func Up(ctx context.Context, config Config) error {
 		if err := group.Wait(); err != nil {
 			return err
 		}
-		return config.writeRackFile(hostKey)
+		return config.writeRackFile(hostKeys)
 	})
 }
 
@@ -153,7 +155,7 @@ func (c Config) claim() error {
 	earlier, err := read(c.Dir)
 	switch {
 	case errors.Is(err, ErrNoRack):
-		if c.Site().Exists() || c.Switch().Exists() {
+		if c.Site().Exists() || c.Switch().Exists() || c.Bridge().Exists() {
 			return fmt.Errorf("prefix %s: %w: choose another, or take that rack down: lab down --prefix %s", c.Prefix, ErrPrefixTaken, c.Prefix)
 		}
 	case err != nil:
@@ -200,7 +202,7 @@ func read(dir string) (Config, error) {
 func (c Config) startServer(ctx context.Context, n int, server Server) error {
 	_, err := machine.Define(c.machineDir(n), machine.Config{
 		Name:      serverName(n),
-		Namespace: c.Switch(),
+		Namespace: c.switchOf(server),
 		Tap:       portName(n),
 		MAC:       macOf(n),
 		Firmware:  server.Firmware,
@@ -210,6 +212,8 @@ func (c Config) startServer(ctx context.Context, n int, server Server) error {
 		Product:   product,
 		Serial:    serialOf(n),
 		KVM:       c.KVM,
+		// Open vSwitch takes packets from the tap without the kernel completing their checksums.
+		NoOffload: server.Bridged,
 	})
 	if err != nil {
 		return err

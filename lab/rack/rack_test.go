@@ -155,7 +155,7 @@ func TestUpTwiceDownTwice(t *testing.T) {
 	}
 	status, err := rack.Inspect(config.Dir)
 	must(t, err)
-	if !status.Switch.Running || !status.Servers[0].BMCRunning || !status.Servers[1].BMCRunning || !status.Relays[0].Running {
+	if !status.Switches[0].Running || !status.Servers[0].BMCRunning || !status.Servers[1].BMCRunning || !status.Relays[0].Running {
 		t.Errorf("not all is up: %+v", status)
 	}
 
@@ -294,7 +294,7 @@ func TestGuard(t *testing.T) {
 		time.Sleep(500 * time.Millisecond) // in which a guard would have begun
 		status, err := rack.Inspect(config.Dir)
 		must(t, err)
-		if !status.Switch.Running || !status.Servers[0].BMCRunning {
+		if !status.Switches[0].Running || !status.Servers[0].BMCRunning {
 			t.Errorf("the rack was taken down: %+v", status)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/template"
 )
 
@@ -21,9 +22,10 @@ var rackFileText string
 type declared struct {
 	Site, Rack string
 	At         Addresses
-	Plan       declaredPlan
+	Plans      []declaredPlan
 	Image      *Image // measured
-	Switch     declaredSwitch
+	Networks   []Network
+	Switches   []declaredSwitch
 	Servers    []declaredServer
 }
 
@@ -35,26 +37,23 @@ type declaredPlan struct {
 }
 
 type declaredSwitch struct {
-	Name, Address, User, Password, HostKey string
+	device
+	User, Password, HostKey string
 }
 
 type declaredServer struct {
-	Name, Port, MAC, BMC, User, Password string
+	Name, Plan, Switch, Port, MAC, BMC, User, Password string
 }
 
-// writeRackFile writes the file that enrols the rack.
-func (c Config) writeRackFile(hostKey string) error {
-	values := declared{
-		Site: SiteName, Rack: RackName,
-		At:   Layout(),
-		Plan: c.plan(),
-		Switch: declaredSwitch{
-			Name:     SwitchName,
-			Address:  switchAddress().String(),
-			User:     SwitchUser,
-			Password: c.secretReference(SwitchName),
-			HostKey:  hostKey,
-		},
+// writeRackFile writes the file that enrols the rack. Host keys are in the order of its
+// switches.
+func (c Config) writeRackFile(hostKeys []string) error {
+	values := declared{Site: SiteName, Rack: RackName, At: Layout(), Plans: c.plans()}
+	for i, d := range c.devices() {
+		values.Switches = append(values.Switches, declaredSwitch{
+			device: d, User: SwitchUser, Password: c.secretReference(d.Name), HostKey: hostKeys[i],
+		})
+		values.Networks = append(values.Networks, d.Networks...)
 	}
 	if c.Image != nil {
 		image, err := c.Image.measured()
@@ -63,9 +62,12 @@ func (c Config) writeRackFile(hostKey string) error {
 		}
 		values.Image = &image
 	}
-	for n := range c.numbers() {
+	for n, server := range c.numbers() {
+		plan, at := planOf(server)
 		values.Servers = append(values.Servers, declaredServer{
 			Name:     serverName(n),
+			Plan:     plan,
+			Switch:   at,
 			Port:     portName(n),
 			MAC:      macOf(n),
 			BMC:      bmcAddress(n).String(),
@@ -88,21 +90,28 @@ func (c Config) writeRackFile(hostKey string) error {
 	return os.Rename(path+".new", path)
 }
 
-// plan promises what every server of the rack has.
-func (c Config) plan() declaredPlan {
-	least := func(size func(Server) int) int {
-		smallest := size(c.Servers[0])
-		for _, server := range c.Servers {
-			smallest = min(smallest, size(server))
+// planOf is a server's plan, and the switch that it is cabled to.
+func planOf(server Server) (plan, at string) {
+	if server.Bridged {
+		return BridgedPlanName, BridgeName
+	}
+	return PlanName, SwitchName
+}
+
+// plans promise what every server of theirs has.
+func (c Config) plans() (plans []declaredPlan) {
+	for _, server := range c.Servers {
+		name, _ := planOf(server)
+		has := declaredPlan{Name: name, Threads: server.CPUs, MemoryMiB: server.MemoryMiB, DiskBytes: server.DiskGiB << 30}
+		i := slices.IndexFunc(plans, func(p declaredPlan) bool { return p.Name == name })
+		if i < 0 {
+			plans = append(plans, has)
+			continue
 		}
-		return smallest
+		plan := &plans[i]
+		plan.Threads, plan.MemoryMiB, plan.DiskBytes = min(plan.Threads, has.Threads), min(plan.MemoryMiB, has.MemoryMiB), min(plan.DiskBytes, has.DiskBytes)
 	}
-	return declaredPlan{
-		Name:      PlanName,
-		Threads:   least(func(s Server) int { return s.CPUs }),
-		MemoryMiB: least(func(s Server) int { return s.MemoryMiB }),
-		DiskBytes: least(func(s Server) int { return s.DiskGiB }) << 30,
-	}
+	return plans
 }
 
 // secretReference is what stands for a password where it is not to be seen.

@@ -10,14 +10,15 @@ import (
 
 // Status is what there is of a rack right now.
 type Status struct {
-	Dir     string         `json:"dir"`
-	Prefix  string         `json:"prefix"`
-	Switch  SwitchStatus   `json:"switch"`
-	Servers []ServerStatus `json:"servers"`
-	Relays  []RelayStatus  `json:"relays,omitempty"`
+	Dir    string `json:"dir"`
+	Prefix string `json:"prefix"`
+	// Switches are the router, and the switch of VLANs if there is one.
+	Switches []SwitchStatus `json:"switches"`
+	Servers  []ServerStatus `json:"servers"`
+	Relays   []RelayStatus  `json:"relays,omitempty"`
 }
 
-// SwitchStatus is the state of the switch.
+// SwitchStatus is the state of a switch.
 type SwitchStatus struct {
 	Name      string         `json:"name"`
 	Namespace string         `json:"namespace"`
@@ -29,6 +30,7 @@ type SwitchStatus struct {
 // was defined.
 type ServerStatus struct {
 	Name       string             `json:"name"`
+	Switch     string             `json:"switch"`
 	Port       string             `json:"port"`
 	MAC        string             `json:"mac"`
 	Firmware   machine.Firmware   `json:"firmware"`
@@ -52,7 +54,7 @@ func Inspect(dir string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	status := Status{Dir: config.Dir, Prefix: config.Prefix, Switch: config.inspectSwitch()}
+	status := Status{Dir: config.Dir, Prefix: config.Prefix, Switches: config.inspectSwitches()}
 	for n := range config.numbers() {
 		server, err := config.inspectServer(n)
 		if err != nil {
@@ -76,8 +78,10 @@ func Machine(dir string, n int) (*machine.Machine, error) {
 }
 
 func (c Config) inspectServer(n int) (ServerStatus, error) {
+	_, at := planOf(c.Servers[n-1])
 	status := ServerStatus{
 		Name:       serverName(n),
+		Switch:     at,
 		Port:       portName(n),
 		MAC:        macOf(n),
 		Firmware:   c.Servers[n-1].Firmware,

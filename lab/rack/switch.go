@@ -4,49 +4,116 @@ import (
 	"context"
 	"net/netip"
 
+	"golang.org/x/sync/errgroup"
+
+	"ferrodur/lab/netns"
 	"ferrodur/lab/tor"
 )
 
 const sshPort = 22
 
-// startSwitch starts the switch, whose DHCP relay asks the site's boot service.
-func (c Config) startSwitch(ctx context.Context) (hostKey string, err error) {
-	password, err := c.secret(SwitchName)
-	if err != nil {
-		return "", err
-	}
-	var ports []string
-	for n := range c.numbers() {
-		ports = append(ports, portName(n))
-	}
-	running, err := tor.Start(ctx, tor.Config{
-		Name:      SwitchName,
-		Namespace: c.Switch(),
-		Dir:       c.switchDir(),
-		Address:   switchAddress(),
-		User:      SwitchUser,
-		Password:  password,
-		Relay:     tor.Relay{Server: Layout().Boot, Uplink: uplinkOfSwitch, Ports: ports},
-	})
-	if err != nil {
-		return "", err
-	}
-	return running.HostKey(), nil
+// device is one of the rack's switches.
+type device struct {
+	Name       string
+	Platform   string
+	Namespace  netns.Namespace
+	Management netip.Addr
+	// The two ends of the cable to the site, which is named after the switch there.
+	UplinkSite, UplinkSwitch [2]netip.Prefix
+	Routed                   []netip.Prefix // what the site sends to it
+	Ports                    []string
+	Networks                 []Network // of a switch of VLANs
 }
 
-func (c Config) stopSwitch(ctx context.Context) error {
-	return tor.Stop(ctx, c.switchDir())
-}
-
-func (c Config) inspectSwitch() SwitchStatus {
-	return SwitchStatus{
-		Name:      SwitchName,
-		Namespace: string(c.Switch()),
-		Address:   switchAddress(),
-		Running:   running(c.switchDir(), "switch"),
+// devices are the router, and the switch of VLANs if a server is cabled to it.
+func (c Config) devices() []device {
+	at := Layout()
+	router := device{
+		Name: SwitchName, Platform: "frr", Namespace: c.Switch(), Management: at.Switch,
+		UplinkSite: at.UplinkSite, UplinkSwitch: at.UplinkSwitch, Routed: []netip.Prefix{at.Provisioning, at.Tenant, at.Tenant6},
 	}
+	bridge := device{
+		Name: BridgeName, Platform: "ovs", Namespace: c.Bridge(), Management: at.Bridge,
+		UplinkSite: at.BridgeUplinkSite, UplinkSwitch: at.BridgeUplinkSwitch, Networks: Networks(),
+	}
+	for _, network := range bridge.Networks {
+		bridge.Routed = append(bridge.Routed, network.Prefixes...)
+	}
+	for n, server := range c.numbers() {
+		if server.Bridged {
+			bridge.Ports = append(bridge.Ports, portName(n))
+		} else {
+			router.Ports = append(router.Ports, portName(n))
+		}
+	}
+	if len(bridge.Ports) == 0 {
+		return []device{router}
+	}
+	return []device{router, bridge}
 }
 
-func switchAddress() netip.AddrPort {
-	return netip.AddrPortFrom(Layout().Switch, sshPort)
+// Address is where its SSH server listens.
+func (d device) Address() netip.AddrPort { return netip.AddrPortFrom(d.Management, sshPort) }
+
+// switchOf is the namespace of the switch that a server is cabled to.
+func (c Config) switchOf(server Server) netns.Namespace {
+	if server.Bridged {
+		return c.Bridge()
+	}
+	return c.Switch()
+}
+
+// startSwitches starts the switches, whose DHCP relays ask the site's boot service, and
+// returns their host keys in the order of devices.
+func (c Config) startSwitches(ctx context.Context) ([]string, error) {
+	devices := c.devices()
+	hostKeys := make([]string, len(devices))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, d := range devices {
+		password, err := c.secret(d.Name)
+		if err != nil {
+			return nil, err
+		}
+		group.Go(func() error {
+			running, err := tor.Start(ctx, d.config(c.switchDir(d.Name), password))
+			if err == nil {
+				hostKeys[i] = running.HostKey()
+			}
+			return err
+		})
+	}
+	return hostKeys, group.Wait()
+}
+
+func (d device) config(dir, password string) tor.Config {
+	config := tor.Config{
+		Name: d.Name, Namespace: d.Namespace, Dir: dir, Address: d.Address(), User: SwitchUser, Password: password,
+		Relay: tor.Relay{Server: Layout().Boot, Uplink: uplinkOfSwitch, Ports: d.Ports},
+	}
+	if len(d.Networks) == 0 {
+		return config
+	}
+	config.Bridge = &tor.Bridge{Ports: d.Ports}
+	for _, network := range d.Networks {
+		config.Bridge.Gateways = append(config.Bridge.Gateways, tor.Gateway{VLAN: network.VLAN, Addresses: network.gateways()})
+	}
+	config.Relay.Ports = []string{Networks()[0].CircuitID()}
+	return config
+}
+
+func (c Config) stopSwitches(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, d := range c.devices() {
+		group.Go(func() error { return tor.Stop(ctx, c.switchDir(d.Name)) })
+	}
+	return group.Wait()
+}
+
+func (c Config) inspectSwitches() (all []SwitchStatus) {
+	for _, d := range c.devices() {
+		all = append(all, SwitchStatus{
+			Name: d.Name, Namespace: string(d.Namespace), Address: d.Address(), Running: running(c.switchDir(d.Name), "switch"),
+		})
+	}
+	return all
 }

@@ -35,18 +35,25 @@ import (
 //	        |                 |
 //	     s1 (QEMU)         s2 (QEMU)
 //	     SeaBIOS, iPXE     OVMF, PXE and TFTP
+//
+// Servers may be cabled to a second switch instead, sw2 (Open vSwitch): 192.0.2.10, by
+// 192.0.2.130/31 and 2001:db8:0:2::/127 from the site. Its ports are in VLANs, each with a
+// gateway on the switch: see Networks.
 const (
 	SiteName   = "lab"
 	RackName   = "r1"
-	SwitchName = "sw1"
+	SwitchName = "sw1" // the router
+	BridgeName = "sw2" // the switch of VLANs
 	PlanName   = "c1.small"
+	// BridgedPlanName is the plan of servers that are cabled to the switch of VLANs.
+	BridgedPlanName = "v1.small"
 
 	SwitchUser = "ferrodur" // of the switch, over SSH
 	BMCUser    = "admin"    // of every BMC
 	bmcPort    = 623        // RMCP, IPMI 2.0 §13.1.2
 
-	uplinkOfSite   = "sw1"    // the site's end of the cable, named after what it leads to
-	uplinkOfSwitch = "uplink" // the switch's end
+	// The switch's end of the cable to the site. The site's is named after the switch.
+	uplinkOfSwitch = "uplink"
 
 	// MaxServers is how many servers the addresses below are laid out for.
 	MaxServers = 16
@@ -55,12 +62,16 @@ const (
 // Addresses are the addresses of the rack; see the drawing.
 type Addresses struct {
 	Boot         netip.Addr // the site's workers
-	Switch       netip.Addr // management of the switch
+	Switch       netip.Addr // management of the router
+	Bridge       netip.Addr // management of the switch of VLANs
 	UplinkSite   [2]netip.Prefix
 	UplinkSwitch [2]netip.Prefix
-	Provisioning netip.Prefix // servers that run the agent
-	Tenant       netip.Prefix // servers that run a tenant's system
-	Tenant6      netip.Prefix
+	// The cable to the switch of VLANs.
+	BridgeUplinkSite   [2]netip.Prefix
+	BridgeUplinkSwitch [2]netip.Prefix
+	Provisioning       netip.Prefix // servers that run the agent
+	Tenant             netip.Prefix // servers that run a tenant's system
+	Tenant6            netip.Prefix
 }
 
 // Layout returns the addresses. They are the same in every rack.
@@ -68,16 +79,48 @@ func Layout() Addresses {
 	return Addresses{
 		Boot:   netip.MustParseAddr("192.0.2.1"),
 		Switch: netip.MustParseAddr("192.0.2.9"),
+		Bridge: netip.MustParseAddr("192.0.2.10"),
 		UplinkSite: [2]netip.Prefix{
 			netip.MustParsePrefix("192.0.2.128/31"), netip.MustParsePrefix("2001:db8:0:1::/127"),
 		},
 		UplinkSwitch: [2]netip.Prefix{
 			netip.MustParsePrefix("192.0.2.129/31"), netip.MustParsePrefix("2001:db8:0:1::1/127"),
 		},
+		BridgeUplinkSite: [2]netip.Prefix{
+			netip.MustParsePrefix("192.0.2.130/31"), netip.MustParsePrefix("2001:db8:0:2::/127"),
+		},
+		BridgeUplinkSwitch: [2]netip.Prefix{
+			netip.MustParsePrefix("192.0.2.131/31"), netip.MustParsePrefix("2001:db8:0:2::1/127"),
+		},
 		Provisioning: netip.MustParsePrefix("203.0.113.0/25"),
 		Tenant:       netip.MustParsePrefix("198.51.100.0/24"),
 		Tenant6:      netip.MustParsePrefix("2001:db8:100::/48"),
 	}
+}
+
+// Network is a VLAN of the second switch.
+type Network struct {
+	Name     string
+	VLAN     int
+	Prefixes []netip.Prefix // the gateway has the first address of each
+}
+
+// Networks are the VLANs: the first is for provisioning, the second for tenants.
+func Networks() []Network {
+	return []Network{
+		{Name: "boot", VLAN: 100, Prefixes: []netip.Prefix{netip.MustParsePrefix("203.0.113.128/26")}},
+		{Name: "blue", VLAN: 200, Prefixes: []netip.Prefix{netip.MustParsePrefix("203.0.113.192/26"), netip.MustParsePrefix("2001:db8:200::/64")}},
+	}
+}
+
+// CircuitID is what the relay says in option 82: the name of the gateway's interface.
+func (n Network) CircuitID() string { return fmt.Sprintf("vlan%d", n.VLAN) }
+
+func (n Network) gateways() (all []netip.Prefix) {
+	for _, prefix := range n.Prefixes {
+		all = append(all, netip.PrefixFrom(prefix.Addr().Next(), prefix.Bits()))
+	}
+	return all
 }
 
 // bmcAddress returns the address of the BMC of the n-th server, from 1.
@@ -95,12 +138,13 @@ func macOf(n int) string { return fmt.Sprintf("52:54:00:fd:00:%02x", n) }
 // Site returns the namespace of the site's network.
 func (c Config) Site() netns.Namespace { return netns.Namespace(c.Prefix + "-site") }
 
-// Switch returns the namespace of the switch.
+// Switch returns the namespace of the router, and Bridge that of the switch of VLANs.
 func (c Config) Switch() netns.Namespace { return netns.Namespace(c.Prefix + "-" + SwitchName) }
+func (c Config) Bridge() netns.Namespace { return netns.Namespace(c.Prefix + "-" + BridgeName) }
 
 // The folders of the parts within the state folder.
-func (c Config) machineDir(n int) string { return filepath.Join(c.Dir, "servers", serverName(n)) }
-func (c Config) bmcDir(n int) string     { return filepath.Join(c.Dir, "bmcs", serverName(n)) }
-func (c Config) switchDir() string       { return filepath.Join(c.Dir, "switches", SwitchName) }
-func (c Config) relayDir() string        { return filepath.Join(c.Dir, "relays") }
-func (c Config) secretsDir() string      { return filepath.Join(c.Dir, "secrets") }
+func (c Config) machineDir(n int) string      { return filepath.Join(c.Dir, "servers", serverName(n)) }
+func (c Config) bmcDir(n int) string          { return filepath.Join(c.Dir, "bmcs", serverName(n)) }
+func (c Config) switchDir(name string) string { return filepath.Join(c.Dir, "switches", name) }
+func (c Config) relayDir() string             { return filepath.Join(c.Dir, "relays") }
+func (c Config) secretsDir() string           { return filepath.Join(c.Dir, "secrets") }

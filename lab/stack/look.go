@@ -24,10 +24,11 @@ import (
 // The methods of this file look at the real things, and never ask a workflow.
 
 // Held lists what somebody holds, in the database, on the switch, of the power: when all
-// servers are back in the pool, nothing. What the servers hold themselves is not listed.
+// servers are back in the pool, nothing. What servers hold themselves, and reservations,
+// are not listed.
 func (s *Stack) Held(ctx context.Context) ([]string, error) {
 	var held []string
-	for _, look := range []func(context.Context) ([]string, error){s.heldInDatabase, s.heldOnSwitch, s.heldPower} {
+	for _, look := range []func(context.Context) ([]string, error){s.heldInDatabase, s.heldOnSwitches, s.heldPower} {
 		found, err := look(ctx)
 		if err != nil {
 			return nil, err
@@ -40,10 +41,10 @@ func (s *Stack) Held(ctx context.Context) ([]string, error) {
 // heldInDatabase reads the tables themselves.
 func (s *Stack) heldInDatabase(ctx context.Context) ([]string, error) {
 	rows, err := s.Pool.Query(ctx, `
-		SELECT 'server ' || name || ' is ' || state FROM inventory.servers WHERE state <> 'available'
+		SELECT 'server ' || name || ' is ' || state FROM inventory.servers WHERE state NOT IN ('available', 'enrolled')
 		UNION ALL SELECT 'server ' || name || ' is held by ' || holder FROM inventory.servers WHERE holder IS NOT NULL
 		UNION ALL SELECT 'instance ' || id || ' is ' || state FROM inventory.instances WHERE state <> 'ended'
-		UNION ALL SELECT owner || ' holds ' || prefix FROM ipam.allocations WHERE released_at IS NULL AND owner NOT LIKE 'server/%'
+		UNION ALL SELECT owner || ' holds ' || prefix FROM ipam.allocations WHERE released_at IS NULL AND owner NOT LIKE 'server/%' AND kind <> 'reserved'
 		UNION ALL SELECT 'boot target ' || id || ' is live' FROM bootsvc.targets WHERE ended_at IS NULL
 		ORDER BY 1`)
 	if err != nil {
@@ -61,9 +62,9 @@ func (s *Stack) heldInDatabase(ctx context.Context) ([]string, error) {
 	return held, rows.Err()
 }
 
-// heldOnSwitch reads the switch's running configuration: a closed port is shut and has no
-// address.
-func (s *Stack) heldOnSwitch(ctx context.Context) ([]string, error) {
+// heldOnSwitches reads the switches' running configuration: a closed port is shut and has
+// no address, or carries no VLAN.
+func (s *Stack) heldOnSwitches(ctx context.Context) ([]string, error) {
 	running, err := s.RunningConfig(ctx)
 	if err != nil {
 		return nil, err
@@ -74,6 +75,16 @@ func (s *Stack) heldOnSwitch(ctx context.Context) ([]string, error) {
 	}
 	var held []string
 	for _, server := range status.Servers {
+		if server.Switch == rack.BridgeName {
+			vlans, err := s.BridgePort(ctx, server.Port)
+			if err != nil {
+				return nil, err
+			}
+			if vlans != "trunk [4095] []" {
+				held = append(held, fmt.Sprintf("port %s is open: %s", server.Port, vlans))
+			}
+			continue
+		}
 		lines := PortLines(running, server.Port)
 		shut := false
 		for _, line := range lines {
@@ -103,23 +114,23 @@ func (s *Stack) heldPower(context.Context) ([]string, error) {
 	return held, nil
 }
 
-// RunningConfig reads the switch's running configuration over SSH, with OpenSSH's
+// RunningConfig reads the router's running configuration over SSH, with OpenSSH's
 // protocol library and the operators' password: none of Ferrodur's own driver.
 func (s *Stack) RunningConfig(ctx context.Context) (string, error) {
-	return s.onSwitch(ctx, "show running-config")
+	return s.onSwitch(ctx, rack.SwitchName, "vtysh -c 'show running-config'")
 }
 
-// ConfigureByHand configures the switch as an operator does at its CLI, past Ferrodur.
+// ConfigureByHand configures the router as an operator does at its CLI, past Ferrodur.
 func (s *Stack) ConfigureByHand(ctx context.Context, lines ...string) error {
-	answer, err := s.onSwitch(ctx, "configure terminal\n"+strings.Join(lines, "\n"))
+	answer, err := s.onSwitch(ctx, rack.SwitchName, "vtysh -c 'configure terminal' -c '"+strings.Join(lines, "' -c '")+"'")
 	if err == nil && strings.Contains(answer, "%") {
 		err = fmt.Errorf("the switch answers %s", answer)
 	}
 	return err
 }
 
-func (s *Stack) onSwitch(ctx context.Context, command string) (string, error) {
-	device, err := s.Inventory.Switch(ctx, rack.SwitchName)
+func (s *Stack) onSwitch(ctx context.Context, name, command string) (string, error) {
+	device, err := s.Inventory.Switch(ctx, name)
 	if err != nil {
 		return "", err
 	}
@@ -134,6 +145,12 @@ func (s *Stack) onSwitch(ctx context.Context, command string) (string, error) {
 	return s.ssh(ctx, device.Address, &ssh.ClientConfig{
 		User: device.User, Auth: []ssh.AuthMethod{ssh.Password(password)}, HostKeyCallback: ssh.FixedHostKey(hostKey),
 	}, command)
+}
+
+// BridgePort reads a port's VLANs on the switch of VLANs: its mode, trunks and tag.
+func (s *Stack) BridgePort(ctx context.Context, port string) (string, error) {
+	text, err := s.onSwitch(ctx, rack.BridgeName, "sudo ovs-vsctl get Port "+port+" vlan_mode trunks tag")
+	return strings.Join(strings.Fields(text), " "), err
 }
 
 // PortLines are the lines of one port in a running configuration.
