@@ -8,6 +8,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"ferrodur/lab/machine"
 	"ferrodur/lab/rack"
 )
 
@@ -39,6 +40,12 @@ plans:
     memory_mib: 512
     disks: 1
     disk_bytes: 1073741824
+  - name: v1.small
+    description: a virtual server
+    threads: 2
+    memory_mib: 2048
+    disks: 1
+    disk_bytes: 8589934592
 
 images:
   - name: debian-12
@@ -46,6 +53,16 @@ images:
     sha256: DIGEST
     bytes: 1048576
     ssh_user: debian
+
+networks:
+  - name: boot
+    site: lab
+    vlan: 100
+    prefixes: ["203.0.113.128/26"]
+  - name: blue
+    site: lab
+    vlan: 200
+    prefixes: ["203.0.113.192/26", "2001:db8:200::/64"]
 
 switches:
   - name: sw1
@@ -56,6 +73,19 @@ switches:
     password: "file:DIR/secrets/sw1"
     host_key: ssh-ed25519 KEY
     ports: [swp1, swp2]
+    provisioning:
+      reach: [192.0.2.1/32]
+  - name: sw2
+    site: lab
+    platform: ovs
+    address: 192.0.2.10:22
+    user: ferrodur
+    password: "file:DIR/secrets/sw2"
+    host_key: ssh-ed25519 OTHER
+    ports: [swp3]
+    provisioning:
+      network: boot
+      circuit_id: vlan100
 
 servers:
   - name: s1
@@ -80,6 +110,17 @@ servers:
       address: 192.0.2.12:623
       user: admin
       password: "file:DIR/secrets/s2-bmc"
+  - name: s3
+    site: lab
+    rack: r1
+    plan: v1.small
+    switch: sw2
+    port: swp3
+    mac: "52:54:00:fd:00:03"
+    bmc:
+      address: 192.0.2.13:623
+      user: admin
+      password: "file:DIR/secrets/s3-bmc"
 `
 
 func TestRackFile(t *testing.T) {
@@ -89,6 +130,7 @@ func TestRackFile(t *testing.T) {
 	image := filepath.Join(t.TempDir(), "image.raw.zst")
 	must(t, os.WriteFile(image, encoder.EncodeAll(make([]byte, 1<<20), nil), 0o600))
 	config.Image = &rack.Image{Name: "debian-12", File: image}
+	config.Servers = append(config.Servers, rack.Server{Firmware: machine.BIOS, Bridged: true})
 	must(t, rack.Up(t.Context(), config))
 
 	text, err := os.ReadFile(filepath.Join(config.Dir, rack.RackFile))
@@ -96,11 +138,15 @@ func TestRackFile(t *testing.T) {
 	// sha256sum and the key file of the switch are the judges of what differs every time.
 	sum, err := config.Site().Run(t.Context(), "sha256sum", image)
 	must(t, err)
-	key, err := config.Site().Run(t.Context(), "ssh-keygen", "-y", "-f", filepath.Join(config.Dir, "switches/sw1/ssh_host_ed25519_key"))
-	must(t, err)
+	key := func(name string) string {
+		key, err := config.Site().Run(t.Context(), "ssh-keygen", "-y", "-f", filepath.Join(config.Dir, "switches", name, "ssh_host_ed25519_key"))
+		must(t, err)
+		return strings.Fields(string(key))[1]
+	}
 	want := strings.NewReplacer(
 		"DIGEST", strings.Fields(string(sum))[0],
-		"KEY", strings.Fields(string(key))[1],
+		"KEY", key("sw1"),
+		"OTHER", key("sw2"),
 		"DIR", config.Dir,
 	).Replace(wantRackFile)
 	if string(text) != want {
