@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"go.temporal.io/sdk/worker"
+	"golang.org/x/crypto/ssh"
 
 	"ferrodur/inventory"
 	"ferrodur/switches"
@@ -25,6 +26,23 @@ func (s *Switch) Register(r worker.ActivityRegistry) {
 	register(r, api.ConfigurePort, s.ConfigurePort)
 	register(r, api.ConfigurePorts, s.ConfigurePorts)
 	register(r, api.AuditSwitch, s.AuditSwitch)
+	register(r, api.ReadHostKey, s.ReadHostKey)
+}
+
+// ReadHostKey sees which key a switch offers. Nobody is logged in.
+func (s *Switch) ReadHostKey(ctx context.Context, in api.SwitchRef) (api.HostKey, error) {
+	declared, err := s.Inventory.Switch(ctx, in.Switch)
+	if err != nil {
+		return api.HostKey{}, fail(err)
+	}
+	key, err := s.Sessions.HostKey(ctx, declared.Address)
+	if err != nil {
+		return api.HostKey{}, fail(fmt.Errorf("switch %s (%s): %w", in.Switch, declared.Address, err))
+	}
+	return api.HostKey{
+		Switch: in.Switch, Address: declared.Address, Key: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))), Fingerprint: ssh.FingerprintSHA256(key),
+		Trusted: declared.HostKey,
+	}, nil
 }
 
 // ConfigurePort makes the port that a server is cabled to what its profile says, and

@@ -137,6 +137,18 @@ func (c *Client) Audit(ctx context.Context, input api.AuditInput) (api.AuditResu
 	return result, translate(run.GetID(), run.Get(ctx, &result))
 }
 
+// HostKey has a worker near a switch see which key that offers.
+func (c *Client) HostKey(ctx context.Context, ref api.SwitchRef) (api.HostKey, error) {
+	var key api.HostKey
+	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		TaskQueue: api.QueueLifecycle, StaticSummary: "which host key " + ref.Switch + " offers",
+	}, api.WorkflowHostKey, ref)
+	if err != nil {
+		return key, translate(api.WorkflowHostKey, err)
+	}
+	return key, translate(run.GetID(), run.Get(ctx, &key))
+}
+
 // auditEvery is how often switches are compared, unless an operator has changed the
 // Schedule.
 const auditEvery = 10 * time.Minute

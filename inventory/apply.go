@@ -127,6 +127,13 @@ func (a application) switches(ctx context.Context, d Declaration) error {
 		s.Provisioning.Reach = append([]netip.Prefix{}, s.Provisioning.Reach...)
 		s.Provisioning.Relay = append([]netip.Addr{}, s.Provisioning.Relay...)
 		slices.Sort(s.Ports)
+		if s.HostKey != "" {
+			continue
+		}
+		err := a.tx.QueryRow(ctx, `SELECT host_key FROM inventory.switches WHERE name = $1`, s.Name).Scan(&s.HostKey)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return fmt.Errorf("switch %s: %w", s.Name, err)
+		}
 	}
 	err := upsert(ctx, a, KindSwitch, switchColumns, scanSwitch, declared,
 		func(s Switch) string { return s.Name },

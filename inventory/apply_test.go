@@ -133,3 +133,22 @@ func TestApplyRefuses(t *testing.T) {
 		})
 	}
 }
+
+// A host key that was accepted stays when the switch is declared again without one, and is
+// replaced by who saw the one that is there.
+func TestTrustSwitch(t *testing.T) {
+	store, _ := migrated(t)
+	declared := rack(1)
+	declared.Switches[0].HostKey = ""
+	_, err := store.Apply(t.Context(), declared)
+	require.NoError(t, err)
+	require.NoError(t, store.TrustSwitch(t.Context(), "sw1", "", "ssh-ed25519 BBBB"))
+	require.ErrorAs(t, store.TrustSwitch(t.Context(), "sw1", "", "ssh-ed25519 CCCC"), new(inventory.InvalidError))
+	require.ErrorAs(t, store.TrustSwitch(t.Context(), "sw9", "", "ssh-ed25519 CCCC"), new(inventory.NotFoundError))
+	changes, err := store.Apply(t.Context(), declared)
+	require.NoError(t, err)
+	require.True(t, changes.None(), "%v", changes)
+	sw1, err := store.Switch(t.Context(), "sw1")
+	require.NoError(t, err)
+	require.Equal(t, "ssh-ed25519 BBBB", sw1.HostKey)
+}

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 
 	"github.com/jackc/pgx/v5"
@@ -17,7 +18,9 @@ type Switch struct {
 	// At least one of the two is set.
 	Password   SecretRef
 	PrivateKey SecretRef
-	HostKey    string // type and key as in known_hosts: "ssh-ed25519 AAAA…"
+	// HostKey is type and key as in known_hosts: "ssh-ed25519 AAAA…". Empty: not known yet.
+	// A declaration without one leaves the one that is trusted.
+	HostKey string
 	// DHCPRelay is the address its relay puts into giaddr; invalid where not declared.
 	DHCPRelay netip.Addr
 	Ports     []string // sorted by name
@@ -83,4 +86,20 @@ func (s *Store) Switches(ctx context.Context) ([]Switch, error) {
 // Switch returns one switch, or a NotFoundError.
 func (s *Store) Switch(ctx context.Context, name string) (Switch, error) {
 	return one(ctx, s.pool, scanSwitch, KindSwitch, name, switchColumns+` WHERE name = $1`, name)
+}
+
+// TrustSwitch makes a key the one that the switch is known by, if the switch is known by
+// before (empty: by none): NotFoundError, or InvalidError where somebody was quicker.
+func (s *Store) TrustSwitch(ctx context.Context, name, before, key string) error {
+	done, err := s.pool.Exec(ctx, `UPDATE inventory.switches SET host_key = $3 WHERE name = $1 AND host_key = $2`, name, before, key)
+	if err != nil {
+		return fmt.Errorf("trust switch %s: %w", name, err)
+	}
+	if done.RowsAffected() == 1 {
+		return nil
+	}
+	if _, err := s.Switch(ctx, name); err != nil {
+		return err
+	}
+	return InvalidError{What: "switch " + name, Rule: "its host key was changed meanwhile"}
 }

@@ -29,6 +29,7 @@ only one that writes to it: changes that arrive while it works are carried out t
 		c.switchModeCommand("ask", "Show what would be changed, and wait for approval", api.ModeApprove),
 		c.switchModeCommand("dry-run", "Show what would be changed, and change nothing", api.ModeDryRun),
 		c.switchApproveCommand(), c.switchRejectCommand(),
+		c.switchTrustCommand(),
 		c.switchDriftCommand(), c.switchDiffCommand(), c.switchApplyCommand(),
 	)
 	return command

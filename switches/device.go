@@ -77,9 +77,12 @@ func (d Device) login() (*ssh.ClientConfig, error) {
 	if d.User == "" {
 		return nil, invalid("it has no user")
 	}
+	if d.HostKey == "" {
+		return nil, invalid("its host key is not known yet: see what it offers, and accept that: starter switch trust " + d.Name)
+	}
 	pinned, _, _, _, err := ssh.ParseAuthorizedKey([]byte(d.HostKey))
 	if err != nil {
-		return nil, invalid("its host key is missing or not in authorized_keys form")
+		return nil, invalid("its host key is not in authorized_keys form")
 	}
 	var methods []ssh.AuthMethod
 	if len(d.PrivateKey) > 0 {

@@ -27,6 +27,7 @@ func TestFRR(t *testing.T) {
 		"cut anywhere":           cutAnywhere,
 		"login by key":           loginByKey,
 		"wrong host key":         wrongHostKey,
+		"offered host key":       offeredHostKey,
 		"wrong password":         wrongPassword,
 		"unreachable":            unreachable,
 		"silent server":          silentServer,

@@ -192,3 +192,21 @@ func refuse(t *testing.T, rig *rig, device switches.Device, want error) error {
 	}
 	return err
 }
+
+// The key that a switch offers is seen without logging in; who says nothing has none.
+func offeredHostKey(t *testing.T, rig *rig) {
+	offered, err := rig.sessions.HostKey(t.Context(), rig.device.Address)
+	check(t, err)
+	if text := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(offered))); text != rig.device.HostKey {
+		t.Errorf("got %s, want %s", text, rig.device.HostKey)
+	}
+	silent, err := rig.namespace.Listen(t.Context(), "tcp", "192.0.2.2:2222")
+	check(t, err)
+	defer func() { _ = silent.Close() }()
+	hurried := switches.NewSessions(switches.Config{Dial: rig.namespace.Dial, Connect: 100 * time.Millisecond})
+	for _, address := range []string{"192.0.2.2:2222", "192.0.2.2:2223"} {
+		if key, err := hurried.HostKey(t.Context(), address); !errors.Is(err, switches.ErrUnreachable) {
+			t.Errorf("%s: got %v, %v, want ErrUnreachable", address, key, err)
+		}
+	}
+}

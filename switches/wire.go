@@ -134,6 +134,35 @@ func (w *wire) run(program, input string) (output string, err error) {
 	return said.String(), err
 }
 
+// errSeen ends the exchange of keys when the host's is known.
+var errSeen = errors.New("the host key was seen")
+
+// HostKey returns the key that the switch at an address offers, and trusts it in nothing. ErrUnreachable.
+func (s *Sessions) HostKey(ctx context.Context, address string) (ssh.PublicKey, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.Connect)
+	defer cancel()
+	conn, err := s.config.Dial(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	defer func() { _ = conn.Close() }()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	var offered ssh.PublicKey
+	_, _, _, err = ssh.NewClientConn(conn, address, &ssh.ClientConfig{
+		// The strongest that the switch has.
+		HostKeyAlgorithms: []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256},
+		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+			offered = key
+			return errSeen
+		},
+	})
+	if offered == nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, errors.Join(err, ctx.Err()))
+	}
+	return offered, nil
+}
+
 // pin accepts the pinned host key and no other.
 func pin(pinned ssh.PublicKey) ssh.HostKeyCallback {
 	return func(_ string, _ net.Addr, offered ssh.PublicKey) error {

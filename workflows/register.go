@@ -19,5 +19,6 @@ func Register(w worker.WorkflowRegistry) {
 	w.RegisterWorkflowWithOptions(Enroll, workflow.RegisterOptions{Name: api.WorkflowEnroll})
 	w.RegisterWorkflowWithOptions(BurnIn, workflow.RegisterOptions{Name: api.WorkflowBurnIn})
 	w.RegisterWorkflowWithOptions(Audit, workflow.RegisterOptions{Name: api.WorkflowAudit})
+	w.RegisterWorkflowWithOptions(HostKey, workflow.RegisterOptions{Name: api.WorkflowHostKey})
 	w.RegisterWorkflowWithOptions(Switch, workflow.RegisterOptions{Name: api.WorkflowSwitch})
 }

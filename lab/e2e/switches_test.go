@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"ferrodur/client"
 	"ferrodur/lab/rack"
 	"ferrodur/workflows/api"
@@ -26,7 +28,13 @@ func TestSwitches(t *testing.T) {
 	c := newTenant(t)
 	sw1 := api.SwitchRef{Switch: rack.SwitchName, Site: rack.SiteName}
 	approved := make(chan error, 1)
+	declared, err := world.Inventory.Switch(ctx, rack.SwitchName)
+	must(t, err)
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(declared.HostKey))
+	must(t, err)
+	here := strings.NewReplacer("SHA256:…", ssh.FingerprintSHA256(key))
 	before := map[string]func(){
+		"trust sw1": func() { must(t, world.Inventory.TrustSwitch(ctx, rack.SwitchName, declared.HostKey, "")) },
 		"queue sw1 -o json": func() { // paused
 			must(t, world.Client.Provision(ctx, c.asks()))
 			await(ctx, t, c.id(), "wait for the switch", func(s api.State, _ api.Progress) bool { return s.WaitsFor == api.SwitchID(rack.SwitchName) })
@@ -57,6 +65,8 @@ func TestSwitches(t *testing.T) {
 		},
 	}
 	shows := map[string][]string{
+		"trust sw1":         {ssh.FingerprintSHA256(key)},
+		"trust sw1 --":      {"this key"},
 		"list":              {"sw1", "apply", "frr"},
 		"show sw1":          {"s1", "s2", "quarantine"},
 		"pause sw1":         {"mode paused"},
@@ -81,7 +91,7 @@ func TestSwitches(t *testing.T) {
 			prepare()
 			delete(before, command)
 		}
-		output, err := world.Starter(ctx, append([]string{"switch"}, words(command)...)...)
+		output, err := world.Starter(ctx, append([]string{"switch"}, words(here.Replace(command))...)...)
 		t.Logf("starter switch %s\n%s", command, output)
 		if err != nil {
 			t.Fatalf("starter switch %s: %v", command, err)
@@ -96,7 +106,7 @@ func TestSwitches(t *testing.T) {
 			}
 		}
 	}
-	if ran < 12 || len(before) > 0 {
+	if ran < 14 || len(before) > 0 {
 		t.Errorf("%d commands were found, and none for %d of the preparations", ran, len(before))
 	}
 	// Nothing has drifted any more, and the switch says so itself.

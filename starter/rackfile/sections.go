@@ -92,7 +92,7 @@ func readSwitch(o *object) inventory.Switch {
 		Platform: o.text("platform"),
 		Address:  o.text("address"),
 		User:     o.text("user"),
-		HostKey:  o.text("host_key"),
+		HostKey:  o.optional("host_key"),
 	}
 	o.check("address", s.Address, checkHostPort)
 	o.check("host_key", s.HostKey, checkHostKey)

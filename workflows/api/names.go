@@ -29,6 +29,7 @@ const (
 	WorkflowBurnIn   = "BurnIn"
 	WorkflowSwitch   = "Switch"
 	WorkflowAudit    = "Audit"
+	WorkflowHostKey  = "HostKey"
 )
 
 // InstanceID is the workflow ID of an order, and the key of all that the instance holds.

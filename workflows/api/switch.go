@@ -13,6 +13,7 @@ const (
 	ConfigurePort  Activity[ConfigurePortInput, PortChange]    = "ConfigurePort"
 	ConfigurePorts Activity[ConfigurePortsInput, []PortResult] = "ConfigurePorts"
 	AuditSwitch    Activity[AuditSwitchInput, AuditReport]     = "AuditSwitch"
+	ReadHostKey    Activity[SwitchRef, HostKey]                = "ReadHostKey"
 )
 
 // RequestPort hands a change to a switch's workflow, and starts that if need be. It is on
@@ -53,6 +54,15 @@ type ConfigurePortInput struct {
 	Blocks   []netip.Prefix `json:"blocks,omitempty"`
 	Instance string         `json:"instance,omitempty"`
 	Network  string         `json:"network,omitempty"` // of a tenant; empty: the port is routed
+}
+
+// HostKey is what a switch's SSH server offers.
+type HostKey struct {
+	Switch      string `json:"switch"`
+	Address     string `json:"address"`
+	Key         string `json:"key"`         // authorized_keys form: "ssh-ed25519 AAAA…"
+	Fingerprint string `json:"fingerprint"` // as ssh-keygen -l prints it: "SHA256:…"
+	Trusted     string `json:"trusted"`     // the key that is trusted; empty: none
 }
 
 // PortChange says what was changed on a port, line by line; a second run changes nothing.
