@@ -24,6 +24,9 @@ func (i *IPAM) Register(r worker.ActivityRegistry) {
 	register(r, api.ReleaseAddresses, i.Release)
 	register(r, api.NameAddresses, i.Name)
 	register(r, api.RemoveNames, i.RemoveNames)
+	register(r, api.FindElastic, i.FindElastic)
+	register(r, api.MoveElastic, i.MoveElastic)
+	register(r, api.ListElastic, i.ListElastic)
 }
 
 // Allocate gives an owner a link of each family and the blocks that he wants, or an address

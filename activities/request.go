@@ -21,6 +21,7 @@ type Requests struct {
 func (r *Requests) Register(w worker.ActivityRegistry) {
 	register(w, api.RequestPort, r.RequestPort)
 	register(w, api.RequestAudit, r.RequestAudit)
+	register(w, api.RouteInstance, r.RouteInstance)
 }
 
 // RequestPort hands a change of a port to the switch's workflow. A change that it has

@@ -1,7 +1,9 @@
 package docs_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"testing"
 
 	"ferrodur/lab/postgres"
+	"ferrodur/lab/temporal"
 )
 
 // commandLine is a line of a fenced block that runs one of the project's programs.
@@ -104,6 +107,18 @@ func TestAddressesPage(t *testing.T) {
 		return string(output)
 	}
 	run("worker", "migrate")
+	startTemporal(t)
+	for _, role := range []string{"ipam", "lifecycle"} {
+		command := exec.Command(filepath.Join(bin, "worker"), role)
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := errors.Join(command.Process.Signal(os.Interrupt), command.Wait()); err != nil {
+				t.Errorf("worker %s: %v", role, err)
+			}
+		})
+	}
 	example, err := os.ReadFile("examples/addresses.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -145,6 +160,25 @@ func TestAddressesPage(t *testing.T) {
 	for line, output := range outputs {
 		t.Logf("%s\n%s", line, output)
 	}
+}
+
+// startTemporal has programs use a Temporal of their own.
+func startTemporal(t *testing.T) {
+	t.Helper()
+	program, err := temporal.Build(t.Context(), os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := temporal.Start(t.Context(), temporal.Config{Dir: t.TempDir(), Program: program})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Setenv("TEMPORAL_ADDRESS", server.Address.String())
 }
 
 // fences are the blocks of code of a document.

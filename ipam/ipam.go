@@ -178,10 +178,13 @@ type Allocation struct {
 // Filter selects allocations. Empty fields select all; Resting adds what was released and
 // rests.
 type Filter struct {
-	Owner   string
-	Pool    string
-	Site    string
-	Resting bool
+	Owner    string
+	Pool     string
+	Site     string
+	Domain   string
+	Name     string
+	Instance string // that an elastic block is at
+	Resting  bool
 }
 
 // Store keeps addresses in one database. It is safe for concurrent use.

@@ -236,7 +236,8 @@ func (s *Store) Allocations(ctx context.Context, filter Filter) ([]Allocation, e
 	rows, err := s.pool.Query(ctx, allocationColumns+`
 		WHERE ($1 = '' OR a.owner = $1) AND ($2 = '' OR p.name = $2) AND ($3 = '' OR p.site = $3)
 		  AND (a.released_at IS NULL OR ($4 AND a.rests_until > clock_timestamp()))
-		ORDER BY p.name, a.prefix`, filter.Owner, filter.Pool, filter.Site, filter.Resting)
+		  AND ($5 = '' OR d.name = $5) AND ($6 = '' OR a.name = $6) AND ($7 = '' OR a.instance = $7)
+		ORDER BY p.name, a.prefix`, filter.Owner, filter.Pool, filter.Site, filter.Resting, filter.Domain, filter.Name, filter.Instance)
 	if err != nil {
 		return nil, fmt.Errorf("list allocations: %w", err)
 	}

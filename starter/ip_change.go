@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -257,8 +258,10 @@ func (c *cli) ipMoveCommand() *cobra.Command {
 		away   bool
 	)
 	command := &cobra.Command{
-		Use:     "move OWNER NAME [INSTANCE]",
-		Short:   "Move an elastic block that an owner keeps to another of his instances, or away from any",
+		Use:   "move OWNER NAME [INSTANCE]",
+		Short: "Move an elastic block that an owner keeps to another of his instances, or away from any",
+		Long: `Move an elastic block that an owner keeps to another of his instances, or away from any. The
+workflow "move/…" takes it off the one server's port and puts it onto the other's.`,
 		Example: "  starter ip move customer/acme first o-42\n  starter ip move customer/acme first --away",
 		Args:    cobra.RangeArgs(2, 3),
 		RunE: func(command *cobra.Command, given []string) error {
@@ -272,11 +275,24 @@ func (c *cli) ipMoveCommand() *cobra.Command {
 					return usage("%q is no order", given[2])
 				}
 			}
-			store, err := c.addresses(command.Context())
+			ctx := command.Context()
+			store, err := c.addresses(ctx)
 			if err != nil {
 				return err
 			}
-			if err := store.Move(command.Context(), domain, given[0], given[1], instance, by()); err != nil {
+			key := api.ElasticKey{Domain: domain, Owner: given[0], Name: given[1]}
+			held, err := store.Allocations(ctx, ipam.Filter{Domain: cmp.Or(domain, ipam.DefaultDomain), Owner: key.Owner, Name: key.Name})
+			if err != nil {
+				return err
+			}
+			if len(held) == 0 {
+				return fmt.Errorf("%q of %s: %w", key.Name, key.Owner, ipam.ErrNotHeld)
+			}
+			temporal, err := c.workflows(ctx)
+			if err != nil {
+				return err
+			}
+			if _, err := temporal.Move(ctx, api.MoveInput{ElasticKey: key, Instance: instance, By: by().Actor}); err != nil {
 				return err
 			}
 			if away {

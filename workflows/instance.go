@@ -14,7 +14,10 @@ type instance struct {
 	journey
 	order        api.Order
 	returnWanted bool
-	mayHoldData  bool // the install began: the disk is wiped before anyone else gets it
+	// Elastic blocks came or went so often, and so often the port was made to carry them.
+	routesWanted, routesMade int
+	routeErr                 error // of the last time
+	mayHoldData              bool  // the install began: the disk is wiped before anyone else gets it
 }
 
 // Instance carries an order from its reservation to its return. What was done for it is
@@ -157,13 +160,32 @@ func (i *instance) wipe(ctx workflow.Context) error {
 }
 
 func (i *instance) connectTenant(ctx workflow.Context) error {
+	// Elastic blocks did not move before.
+	if workflow.GetVersion(ctx, "elastic blocks", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return i.connect(ctx)
+	}
+	return i.route(ctx)
+}
+
+// route has the port carry the elastic blocks that are at the instance, besides its own.
+func (i *instance) route(ctx workflow.Context) (err error) {
+	i.state.Elastic, err = call(i.ipam(ctx, "elastic blocks"), api.ListElastic, api.ListElasticInput{Instance: i.state.ID})
+	if err != nil {
+		return err
+	}
+	return i.connect(ctx)
+}
+
+func (i *instance) connect(ctx workflow.Context) error {
 	return i.configurePort(ctx, api.ConfigurePortInput{
-		Profile: api.TenantProfile, Links: i.state.Addresses, Blocks: i.state.Blocks, Instance: i.state.ID, Network: i.order.Network,
+		Profile: api.TenantProfile, Links: i.state.Addresses, Blocks: slices.Concat(i.state.Blocks, i.state.Elastic),
+		Instance: i.state.ID, Network: i.order.Network,
 	})
 }
 
 // disconnectTenant cuts the tenant off at once, before anything that takes time.
 func (i *instance) disconnectTenant(ctx workflow.Context) error {
+	i.state.Elastic = nil
 	return i.configurePort(ctx, api.ConfigurePortInput{Profile: api.QuarantineProfile})
 }
 
@@ -190,13 +212,42 @@ func (i *instance) stopUsage(ctx workflow.Context) error {
 func (i *instance) serve(ctx workflow.Context) error {
 	i.state.Status = api.StatusActive
 	return i.run(ctx, api.StageActive, func(ctx workflow.Context) error {
-		return workflow.Await(ctx, func() bool { return i.returnWanted })
+		for {
+			err := workflow.Await(ctx, func() bool { return i.returnWanted || i.routesWanted > i.routesMade })
+			if err != nil || i.returnWanted {
+				return err
+			}
+			wanted := i.routesWanted
+			i.routeErr = i.route(ctx)
+			i.routesMade = wanted
+			workflow.SetCurrentDetails(ctx, details(i.state))
+		}
 	}, false)
+}
+
+// answerRoute waits until the port of an active instance carries its blocks. One that is not
+// active yet will carry them when it is, and one that is on its way back carries none.
+func (i *instance) answerRoute(ctx workflow.Context) (api.State, error) {
+	i.routesWanted++
+	wanted := i.routesWanted
+	if i.state.Status != api.StatusActive {
+		return i.state, nil
+	}
+	err := workflow.Await(ctx, func() bool { return i.routesMade >= wanted || i.state.Status != api.StatusActive || i.returnWanted })
+	if err == nil && i.routesMade >= wanted {
+		err = i.routeErr
+	}
+	return i.state, err
 }
 
 // answerTenant adds the update that ends a tenancy to what every journey answers to.
 func (i *instance) answerTenant(ctx workflow.Context) error {
 	if err := i.answer(ctx); err != nil {
+		return err
+	}
+	err := workflow.SetUpdateHandlerWithOptions(ctx, api.UpdateRoute, i.answerRoute,
+		workflow.UpdateHandlerOptions{Description: "An elastic block came or went: carry those that are here."})
+	if err != nil {
 		return err
 	}
 	return workflow.SetUpdateHandlerWithOptions(ctx, api.UpdateReturn, func(workflow.Context) (api.State, error) {

@@ -59,6 +59,9 @@ func details(s api.State) string {
 	for _, block := range s.Blocks {
 		fmt.Fprintf(&b, "- block: `%s`\n", block)
 	}
+	for _, block := range s.Elastic {
+		fmt.Fprintf(&b, "- elastic block: `%s`\n", block)
+	}
 	if s.DNSName != "" {
 		fmt.Fprintf(&b, "- name: `%s`\n", s.DNSName)
 	}

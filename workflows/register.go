@@ -20,5 +20,6 @@ func Register(w worker.WorkflowRegistry) {
 	w.RegisterWorkflowWithOptions(BurnIn, workflow.RegisterOptions{Name: api.WorkflowBurnIn})
 	w.RegisterWorkflowWithOptions(Audit, workflow.RegisterOptions{Name: api.WorkflowAudit})
 	w.RegisterWorkflowWithOptions(HostKey, workflow.RegisterOptions{Name: api.WorkflowHostKey})
+	w.RegisterWorkflowWithOptions(Move, workflow.RegisterOptions{Name: api.WorkflowMove})
 	w.RegisterWorkflowWithOptions(Switch, workflow.RegisterOptions{Name: api.WorkflowSwitch})
 }

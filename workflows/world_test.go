@@ -32,6 +32,7 @@ type world struct {
 	links    map[string]bool   // owners of links
 	name     string            // the instance's name in the DNS
 	routed   []netip.Prefix    // to the server, by its port
+	elastic  []netip.Prefix    // blocks that are at the instance
 	port     api.Profile       // the server's port
 	away     bool              // the switch
 	asked    *api.PortRequest  // of the switch, and not yet done
@@ -139,6 +140,7 @@ func newWorld(t *testing.T) *world {
 		w.name = ""
 		return api.None{}, nil
 	})
+	handle(w, api.ListElastic, func(api.ListElasticInput) ([]netip.Prefix, error) { return w.elastic, nil })
 	handle(w, api.RequestPort, func(in api.RequestPortInput) (api.None, error) {
 		w.asked = &in.PortRequest
 		w.serveSwitch()

@@ -57,22 +57,50 @@ func mustBeIn(ctx context.Context, t *testing.T, server string, vlan int) {
 	}
 }
 
-// mustNotSpoof has a tenant send from an address that is not his: nothing of it arrives,
-// while what he sends from his own does.
-func mustNotSpoof(ctx context.Context, t *testing.T, c tenant, state api.State) {
+// mustCarryWhatIsRouted has a tenant send from his link, from his block, from an elastic
+// block that is moved to him and away again, and from an address that is not his. What is
+// not routed to him does not arrive.
+func mustCarryWhatIsRouted(ctx context.Context, t *testing.T, c tenant, state api.State) {
 	t.Helper()
-	own, borrowed := state.Addresses.IPv4.Server.Addr(), netip.MustParseAddr("198.51.100.250")
-	must(t, world.WatchSources(ctx, own, borrowed))
-	_, err := world.Login(ctx, state.Addresses, "debian", c.key, fmt.Sprintf(`set -e
-sudo ip address add %[2]s/32 dev lo
-for source in %[1]s %[2]s; do
-	python3 -c 'import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM); s.bind((sys.argv[1], 0)); s.sendto(b"knock", (sys.argv[2], 9))' $source %[3]s
-done
-sudo ip address del %[2]s/32 dev lo`, own, borrowed, rack.Layout().Boot))
+	const owner = "customer/e2e"
+	starter := func(arguments ...string) {
+		t.Helper()
+		output, err := world.Starter(ctx, arguments...)
+		if err != nil {
+			t.Fatalf("starter %s: %v\n%s", strings.Join(arguments, " "), err, output)
+		}
+	}
+	starter("ip", "allocate", owner, "--name", "first", "--site", rack.SiteName, "--role", "elastic", "--kind", "elastic", "--ipv4=30")
+	starter("ip", "move", owner, "first", c.order)
+
+	own, block, borrowed := state.Addresses.IPv4.Server.Addr(), state.Blocks[0].Addr(), netip.MustParseAddr("198.51.100.250")
+	elastic := rack.Layout().Elastic.Addr()
+	seen := c.knock(ctx, t, state, own, block, elastic, borrowed)
+	if seen[own] == 0 || seen[block] == 0 || seen[elastic] == 0 || seen[borrowed] > 0 {
+		t.Errorf("packets that arrived: %v; there should be some from each but %s", seen, borrowed)
+	}
+	starter("ip", "move", owner, "first", "--away")
+	if seen := c.knock(ctx, t, state, own, elastic); seen[own] == 0 || seen[elastic] > 0 {
+		t.Errorf("packets that arrived: %v; from %s, which was moved away, there should be none", seen, elastic)
+	}
+	starter("ip", "release", owner, "--name", "first")
+}
+
+// knock has a tenant's machine send from addresses, and returns how many packets of each
+// arrived at the site.
+func (c tenant) knock(ctx context.Context, t *testing.T, state api.State, sources ...netip.Addr) map[netip.Addr]int {
+	t.Helper()
+	must(t, world.WatchSources(ctx, sources...))
+	var script strings.Builder
+	script.WriteString("set -e\n")
+	for _, source := range sources {
+		fmt.Fprintf(&script, `sudo ip address replace %s/32 dev lo
+python3 -c 'import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM); s.bind((sys.argv[1], 0)); s.sendto(b"knock", (sys.argv[2], 9))' %s %s
+`, source, source, rack.Layout().Boot)
+	}
+	_, err := world.Login(ctx, state.Addresses, "debian", c.key, script.String())
 	must(t, err)
 	seen, err := world.SeenSources(ctx)
 	must(t, err)
-	if seen[own] == 0 || seen[borrowed] > 0 {
-		t.Errorf("packets that arrived: %v; from %s there should be none", seen, borrowed)
-	}
+	return seen
 }

@@ -22,7 +22,7 @@ func TestWorkersKilledAndSwitchAway(t *testing.T) {
 	enrolled(ctx, t)
 	c := newTenant(t)
 	order := c.asks()
-	order.UserData = true
+	order.UserData, order.Blocks.IPv4 = true, 29
 	must(t, world.Inventory.PutUserData(ctx, c.id(), []byte("#cloud-config\nwrite_files: [{path: /etc/tenant, content: "+secret+"}]\n")))
 	must(t, world.Client.Provision(ctx, order))
 	state := await(ctx, t, c.id(), "the install", func(s api.State, p api.Progress) bool {
@@ -60,7 +60,7 @@ func TestWorkersKilledAndSwitchAway(t *testing.T) {
 	if seen := c.login(ctx, t, state); !strings.Contains(seen, secret) {
 		t.Errorf("the user data did not reach the machine, which says: %s", seen)
 	}
-	mustNotSpoof(ctx, t, c, state)
+	mustCarryWhatIsRouted(ctx, t, c, state)
 	c.giveBack(ctx, t)
 	mustHoldNothing(ctx, t)
 	mustBeWiped(t, state.Server.Name)

@@ -27,7 +27,15 @@ pools:
   - name: lab-tenant
     site: lab
     role: tenant
-    prefix: 198.51.100.0/24
+    prefix: 198.51.100.0/25
+  - name: lab-routed
+    site: lab
+    role: routed
+    prefix: 198.51.100.128/26
+  - name: lab-elastic
+    site: lab
+    role: elastic
+    prefix: 198.51.100.192/27
   - name: lab-tenant-ipv6
     site: lab
     role: tenant

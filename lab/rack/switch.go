@@ -30,7 +30,7 @@ func (c Config) devices() []device {
 	at := Layout()
 	router := device{
 		Name: SwitchName, Platform: "frr", Namespace: c.Switch(), Management: at.Switch,
-		UplinkSite: at.UplinkSite, UplinkSwitch: at.UplinkSwitch, Routed: []netip.Prefix{at.Provisioning, at.Tenant, at.Tenant6},
+		UplinkSite: at.UplinkSite, UplinkSwitch: at.UplinkSwitch, Routed: []netip.Prefix{at.Provisioning, at.Tenant, at.Routed, at.Elastic, at.Tenant6},
 	}
 	bridge := device{
 		Name: BridgeName, Platform: "ovs", Namespace: c.Bridge(), Management: at.Bridge,

@@ -71,6 +71,8 @@ type Addresses struct {
 	BridgeUplinkSwitch [2]netip.Prefix
 	Provisioning       netip.Prefix // servers that run the agent
 	Tenant             netip.Prefix // servers that run a tenant's system
+	Routed             netip.Prefix // blocks of instances
+	Elastic            netip.Prefix // blocks that move between instances
 	Tenant6            netip.Prefix
 }
 
@@ -93,7 +95,9 @@ func Layout() Addresses {
 			netip.MustParsePrefix("192.0.2.131/31"), netip.MustParsePrefix("2001:db8:0:2::1/127"),
 		},
 		Provisioning: netip.MustParsePrefix("203.0.113.0/25"),
-		Tenant:       netip.MustParsePrefix("198.51.100.0/24"),
+		Tenant:       netip.MustParsePrefix("198.51.100.0/25"),
+		Routed:       netip.MustParsePrefix("198.51.100.128/26"),
+		Elastic:      netip.MustParsePrefix("198.51.100.192/27"),
 		Tenant6:      netip.MustParsePrefix("2001:db8:100::/48"),
 	}
 }

@@ -30,10 +30,16 @@ const (
 	WorkflowSwitch   = "Switch"
 	WorkflowAudit    = "Audit"
 	WorkflowHostKey  = "HostKey"
+	WorkflowMove     = "Move"
 )
 
 // InstanceID is the workflow ID of an order, and the key of all that the instance holds.
 func InstanceID(order string) string { return "instance/" + order }
+
+// MoveID is the workflow ID of a move of an elastic block: there is one at a time.
+func MoveID(key ElasticKey) string {
+	return strings.Join([]string{"move", key.Domain, key.Owner, key.Name}, "/")
+}
 
 // OrderOf is the order of an instance's workflow ID; it undoes InstanceID.
 func OrderOf(instanceID string) string { return strings.TrimPrefix(instanceID, "instance/") }
@@ -53,6 +59,7 @@ const (
 	UpdateRetry  = "retry"  // parked: run the stage that failed again
 	UpdateAbort  = "abort"  // not yet active: stop, undo all that was done, end
 	UpdateReturn = "return" // active: end the tenancy
+	UpdateRoute  = "route"  // an elastic block came or went: carry those that are here
 )
 
 // QueryState answers with the workflow's State.

@@ -59,7 +59,8 @@ type State struct {
 	Image     string         `json:"image,omitempty"`
 	Server    Server         `json:"server,omitzero"`
 	Addresses Links          `json:"addresses,omitzero"`
-	Blocks    []netip.Prefix `json:"blocks,omitempty"` // routed to the server
+	Blocks    []netip.Prefix `json:"blocks,omitempty"`  // routed to the server
+	Elastic   []netip.Prefix `json:"elastic,omitempty"` // blocks that are at the instance, routed to the server
 	DNSName   string         `json:"dns_name,omitempty"`
 	WaitsFor  string         `json:"waits_for,omitempty"` // a workflow, such as a switch's
 	Stages    []StageRecord  `json:"stages"`
