@@ -148,22 +148,37 @@ func enrolled(ctx context.Context, t *testing.T) {
 	t.Helper()
 	status, err := rack.Inspect(world.Rack)
 	must(t, err)
+	var servers []string
 	for _, server := range status.Servers {
-		found, err := world.Inventory.Server(ctx, server.Name)
-		must(t, err)
-		if found.State == "available" || found.Switch != rack.SwitchName {
-			continue
+		if server.Switch == rack.SwitchName {
+			servers = append(servers, server.Name)
 		}
-		must(t, world.Client.Enroll(ctx, api.EnrollInput{Server: server.Name, Limits: limits()}))
 	}
-	for _, server := range status.Servers {
-		found, err := world.Inventory.Server(ctx, server.Name)
+	enroll(ctx, t, servers...)
+	awaitEnrolled(ctx, t, servers...)
+}
+
+// enroll begins to bring servers into service that are not on their way there.
+func enroll(ctx context.Context, t *testing.T, servers ...string) {
+	t.Helper()
+	for _, server := range servers {
+		found, err := world.Inventory.Server(ctx, server)
 		must(t, err)
-		if found.State == "available" || found.Switch != rack.SwitchName {
-			continue
+		if found.State == "enrolled" {
+			must(t, world.Client.Enroll(ctx, api.EnrollInput{Server: server, Limits: limits()}))
 		}
-		_, err = world.Client.WaitEnded(ctx, api.EnrollID(server.Name))
+	}
+}
+
+func awaitEnrolled(ctx context.Context, t *testing.T, servers ...string) {
+	t.Helper()
+	for _, server := range servers {
+		found, err := world.Inventory.Server(ctx, server)
 		must(t, err)
+		if found.State != "available" {
+			_, err = world.Client.WaitEnded(ctx, api.EnrollID(server))
+			must(t, err)
+		}
 	}
 }
 

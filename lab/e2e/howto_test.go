@@ -16,6 +16,7 @@ import (
 // what goes wrong: that is told by the other tests.
 func TestHowTo(t *testing.T) {
 	ctx := within(t, 12*time.Minute)
+	enroll(ctx, t, bridged) // for TestServerInANetwork: two CPUs are idle half of the time
 	key := filepath.Join(t.TempDir(), "key.pub")
 	must(t, os.WriteFile(key, ssh.MarshalAuthorizedKey(newTenant(t).key.PublicKey()), 0o600))
 	here := strings.NewReplacer(

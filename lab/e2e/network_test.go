@@ -12,26 +12,27 @@ import (
 	"ferrodur/workflows/api"
 )
 
+// bridged is the server at the switch of VLANs.
+const bridged = "s3"
+
 // A server at a switch of VLANs is enrolled in the one, and lives as a tenant's in the
 // other, with an address of its network.
 func TestServerInANetwork(t *testing.T) {
 	ctx := within(t, 12*time.Minute)
 	enrolled(ctx, t)
-	const server = "s3"
 	boot, blue := rack.Networks()[0], rack.Networks()[1]
-	must(t, world.Client.Enroll(ctx, api.EnrollInput{Server: server, Limits: limits()}))
-	_, err := world.Client.WaitEnded(ctx, api.EnrollID(server))
-	must(t, err)
+	enroll(ctx, t, bridged)
+	awaitEnrolled(ctx, t, bridged)
 
 	c := newTenant(t)
 	order := c.asks()
 	order.Plan, order.Network = rack.BridgedPlanName, blue.Name
 	must(t, world.Client.Provision(ctx, order))
 	await(ctx, t, c.id(), "the install", func(_ api.State, p api.Progress) bool { return p.Phase == "writing" })
-	mustBeIn(ctx, t, server, boot.VLAN)
+	mustBeIn(ctx, t, bridged, boot.VLAN)
 	state, err := world.Client.WaitActive(ctx, c.order)
 	must(t, err)
-	mustBeIn(ctx, t, server, blue.VLAN)
+	mustBeIn(ctx, t, bridged, blue.VLAN)
 	for i, address := range []netip.Prefix{state.Addresses.IPv4.Server, state.Addresses.IPv6.Server} {
 		if address.Masked() != blue.Prefixes[i] {
 			t.Errorf("the server's address %s is not in %s", address, blue.Prefixes[i])
@@ -42,7 +43,7 @@ func TestServerInANetwork(t *testing.T) {
 	}
 	c.giveBack(ctx, t)
 	mustHoldNothing(ctx, t)
-	mustBeWiped(t, server)
+	mustBeWiped(t, bridged)
 }
 
 // mustBeIn reads the server's port past Ferrodur's workflows.
