@@ -144,7 +144,7 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 			if err != nil {
 				return nil, err
 			}
-			asked = append(asked, inventory.AskedPort{Switch: in.Switch, Port: intents[n].Port, Server: in.Ports[i].Server, Asked: text})
+			asked = append(asked, inventory.AskedPort{Switch: in.Switch, Port: intents[n].Port, Server: in.Ports[i].Server, Asked: text, Linked: result.Change.Linked})
 		}
 	}
 	return outcomes, s.Inventory.KeepAsked(ctx, asked)
@@ -226,7 +226,11 @@ func (s *Switch) audit(ctx context.Context, name string) (api.AuditReport, error
 		return report, err
 	}
 	report.Ports = len(results)
+	var linked []string
 	for i, result := range results {
+		if result.Change.Linked {
+			linked = append(linked, intents[i].Port)
+		}
 		request := requests[intents[i].Port]
 		drift := api.Drift{Port: intents[i].Port, Server: request.Server, Lines: result.Change.Diff}
 		switch {
@@ -239,7 +243,7 @@ func (s *Switch) audit(ctx context.Context, name string) (api.AuditReport, error
 		}
 		report.Drift = append(report.Drift, drift)
 	}
-	return report, s.Inventory.KeepDrift(ctx, name, driftOf(report))
+	return report, s.Inventory.KeepDrift(ctx, name, driftOf(report), linked)
 }
 
 func driftOf(report api.AuditReport) []inventory.Drift {

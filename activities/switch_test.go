@@ -98,11 +98,70 @@ func TestConfigurePorts(t *testing.T) {
 	asked, err = p.inventory.AskedPorts(t.Context(), "sw1")
 	require.NoError(t, err)
 	require.Len(t, asked, 2)
+	require.True(t, asked[0].Linked && asked[1].Linked)
 
 	again, err := run(p, api.ConfigurePorts, ask)
 	require.NoError(t, err)
 	require.False(t, again[0].Changed)
 	require.Equal(t, 1, device.Counts().Commits)
+}
+
+// What is declared for all ports of a switch is on each: where hosts may send from, what
+// servers reach while they are provisioned, and who serves them DHCP.
+func TestDeclaredPorts(t *testing.T) {
+	p, device := newEmulated(t, false)
+	declare := func(change func(*inventory.Switch)) {
+		t.Helper()
+		sw1, err := p.inventory.Switch(t.Context(), "sw1")
+		require.NoError(t, err)
+		change(&sw1)
+		_, err = p.inventory.Apply(t.Context(), inventory.Declaration{
+			Networks: []inventory.Network{
+				{Name: "boot", Site: "ewr1", VLAN: 100, Prefixes: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/26")}},
+				{Name: "blue", Site: "ewr1", VLAN: 200, Prefixes: []netip.Prefix{netip.MustParsePrefix("203.0.113.64/26")}},
+			},
+			Switches: []inventory.Switch{sw1},
+		})
+		require.NoError(t, err)
+	}
+	shows := func(port api.ConfigurePortInput, lines ...string) string {
+		t.Helper()
+		results, err := run(p, api.ConfigurePorts, api.ConfigurePortsInput{Switch: "sw1", Ports: []api.ConfigurePortInput{port}})
+		require.NoError(t, err)
+		require.Empty(t, results[0].Error)
+		running := device.Running()
+		for _, line := range lines {
+			require.Contains(t, running, line)
+		}
+		return running
+	}
+	require.NoError(t, device.ByHand("vlan 100", "vlan 200"))
+	tenant := tenantPort("s1", "198.51.100.0/31")
+	provisioning := tenant
+	provisioning.Profile, provisioning.Instance = api.ProvisioningProfile, ""
+
+	shows(tenant, "permit ip host 198.51.100.1 any")
+	declare(func(s *inventory.Switch) { s.AnySource, s.MTU = true, 9000 })
+	require.NotContains(t, shows(tenant, "mtu 9000"), "access-list")
+
+	declare(func(s *inventory.Switch) {
+		s.AnySource = false
+		s.Provisioning = inventory.ProvisioningPorts{Reach: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}, Relay: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}
+	})
+	shows(provisioning, "permit ip host 198.51.100.1 host 192.0.2.1", "ip helper-address 192.0.2.1")
+
+	declare(func(s *inventory.Switch) { s.Provisioning.Network = "boot" })
+	require.NotContains(t, shows(provisioning, "switchport access vlan 100"), "198.51.100.0/31")
+	tenant.Network = "blue"
+	shows(tenant, "switchport access vlan 200")
+	quarantine := api.ConfigurePortInput{Server: "s1", Profile: api.QuarantineProfile}
+	require.NotContains(t, shows(quarantine, "shutdown"), "switchport access")
+
+	tenant.Network = "green"
+	results, err := run(p, api.ConfigurePorts, api.ConfigurePortsInput{Switch: "sw1", Ports: []api.ConfigurePortInput{tenant}})
+	require.NoError(t, err)
+	require.Equal(t, api.ErrorRefused, results[0].ErrorType)
+	require.Contains(t, results[0].Error, "green")
 }
 
 // What someone changes by hand is found, kept while it is there, and forgotten after.
@@ -117,12 +176,22 @@ func TestAuditSwitch(t *testing.T) {
 		require.Equal(t, api.AuditReport{Switch: "sw1", Ports: 2}, report)
 
 		require.NoError(t, device.ByHand("interface Ethernet1", "shutdown"))
+		links := func() (linked []bool) {
+			asked, err := p.inventory.AskedPorts(t.Context(), "sw1")
+			require.NoError(t, err)
+			for _, port := range asked {
+				linked = append(linked, port.Linked)
+			}
+			return linked
+		}
+		require.Equal(t, []bool{true, true}, links())
 		sessions := device.Counts().Sessions
 		for range 2 {
 			report, err = run(p, api.AuditSwitch, api.AuditSwitchInput{Switch: "sw1"})
 			require.NoError(t, err)
 		}
 		require.Equal(t, sessions+2, device.Counts().Sessions)
+		require.Equal(t, []bool{false, true}, links())
 		want := api.Drift{Port: "Ethernet1", Server: "s1", Lines: []string{"- interface Ethernet1 / shutdown"}}
 		if heal {
 			want.Heal = &first

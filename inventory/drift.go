@@ -14,14 +14,15 @@ type AskedPort struct {
 	Switch, Port, Server string
 	Asked                json.RawMessage // in the words of whoever asks
 	At                   time.Time
+	Linked               bool // the port had a link when it was last seen
 }
 
 // KeepAsked keeps what ports of a switch should be.
 func (s *Store) KeepAsked(ctx context.Context, ports []AskedPort) error {
 	var batch pgx.Batch
 	for _, p := range ports {
-		batch.Queue(`INSERT INTO inventory.asked_ports (switch, port, server, asked) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (switch, port) DO UPDATE SET server = $3, asked = $4, asked_at = now()`, p.Switch, p.Port, p.Server, p.Asked)
+		batch.Queue(`INSERT INTO inventory.asked_ports (switch, port, server, asked, linked) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (switch, port) DO UPDATE SET server = $3, asked = $4, linked = $5, asked_at = now()`, p.Switch, p.Port, p.Server, p.Asked, p.Linked)
 	}
 	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return fmt.Errorf("keep what was asked for %d ports: %w", len(ports), err)
@@ -32,7 +33,7 @@ func (s *Store) KeepAsked(ctx context.Context, ports []AskedPort) error {
 // AskedPorts are those of a switch, by port.
 func (s *Store) AskedPorts(ctx context.Context, name string) ([]AskedPort, error) {
 	return list(ctx, s.pool, pgx.RowToStructByPos[AskedPort], KindSwitch,
-		`SELECT switch, port, server, asked, asked_at FROM inventory.asked_ports WHERE switch = $1 ORDER BY port COLLATE "C"`, name)
+		`SELECT switch, port, server, asked, asked_at, linked FROM inventory.asked_ports WHERE switch = $1 ORDER BY port COLLATE "C"`, name)
 }
 
 // Drift is a port that was not what was asked for when its switch was last compared.
@@ -47,8 +48,8 @@ type Drift struct {
 }
 
 // KeepDrift keeps what a comparison of a switch has found, and forgets what it did not
-// find again.
-func (s *Store) KeepDrift(ctx context.Context, name string, found []Drift) error {
+// find again; and which of its ports had a link.
+func (s *Store) KeepDrift(ctx context.Context, name string, found []Drift, linked []string) error {
 	return s.inTransaction(ctx, func(tx pgx.Tx) error {
 		ports := []string{}
 		for _, d := range found {
@@ -62,6 +63,9 @@ func (s *Store) KeepDrift(ctx context.Context, name string, found []Drift) error
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM inventory.drift WHERE switch = $1 AND NOT port = ANY($2)`, name, ports); err != nil {
 			return fmt.Errorf("forget drift of switch %s: %w", name, err)
+		}
+		if _, err := tx.Exec(ctx, `UPDATE inventory.asked_ports SET linked = port = ANY(coalesce($2::text[], '{}')) WHERE switch = $1`, name, linked); err != nil {
+			return fmt.Errorf("keep links of switch %s: %w", name, err)
 		}
 		_, err := tx.Exec(ctx, `UPDATE inventory.switches SET audited_at = now() WHERE name = $1`, name)
 		if err != nil {

@@ -124,6 +124,7 @@ type portRow struct {
 	Server  string                  `json:"server,omitempty"`
 	Asked   *api.ConfigurePortInput `json:"asked,omitempty"`
 	Since   *time.Time              `json:"since,omitempty"`
+	Linked  bool                    `json:"linked"` // when it was last seen
 	Drift   []string                `json:"drift,omitempty"`
 	Problem string                  `json:"problem,omitempty"`
 }
@@ -140,21 +141,28 @@ func (c *cli) switchShowCommand() *cobra.Command {
 				return err
 			}
 			return c.print(orEmpty(rows), func(t table.Writer) {
-				t.AppendHeader(table.Row{"port", "server", "profile", "for", "addresses", "blocks", "since", "drift"})
+				t.AppendHeader(table.Row{"port", "server", "profile", "for", "addresses", "blocks", "since", "link", "drift"})
 				for _, r := range rows {
-					row := table.Row{r.Port, r.Server, "", "", "", "", "", cmp.Or(r.Problem, strings.Join(r.Drift, "\n"))}
+					row := table.Row{r.Port, r.Server, "", "", "", "", "", "", cmp.Or(r.Problem, strings.Join(r.Drift, "\n"))}
 					if asked := r.Asked; asked != nil {
 						var addresses []string
 						for _, link := range asked.Links.List() {
 							addresses = append(addresses, link.Switch.String())
 						}
-						row = table.Row{r.Port, r.Server, asked.Profile, asked.Instance, strings.Join(addresses, "\n"), strings.Join(texts(asked.Blocks), "\n"), since(*r.Since), row[7]}
+						row = table.Row{r.Port, r.Server, asked.Profile, asked.Instance, strings.Join(addresses, "\n"), strings.Join(texts(asked.Blocks), "\n"), since(*r.Since), link(r.Linked), row[8]}
 					}
 					t.AppendRow(row)
 				}
 			})
 		},
 	}
+}
+
+func link(up bool) string {
+	if up {
+		return "up"
+	}
+	return "down"
 }
 
 func (c *cli) portRows(ctx context.Context, name string) ([]portRow, error) {
@@ -188,7 +196,7 @@ func (c *cli) portRows(ctx context.Context, name string) ([]portRow, error) {
 		}
 		for _, a := range asked {
 			if a.Port == port {
-				row.Asked, row.Since = new(api.ConfigurePortInput), &a.At
+				row.Asked, row.Since, row.Linked = new(api.ConfigurePortInput), &a.At, a.Linked
 				if err := json.Unmarshal(a.Asked, row.Asked); err != nil {
 					return nil, fmt.Errorf("what was asked for port %s of switch %s: %w", port, name, err)
 				}

@@ -278,7 +278,7 @@ func (s *Session) verify(now look, p *plan) error {
 	if diff := difference(found.owned, p.want); len(diff) > 0 {
 		return &MismatchError{Intended: p.intent, Running: running, Diff: diff}
 	}
-	p.change.Running = running
+	p.change.Running, p.change.Linked = running, now.ports[p.intent.Port]
 	return nil
 }
 

@@ -16,7 +16,10 @@ ALTER TABLE inventory.switches
     ADD COLUMN relay inet[] NOT NULL DEFAULT '{}',                 -- DHCP servers to relay to; where empty the relay is not Ferrodur's
     ADD COLUMN network text REFERENCES inventory.networks (name),  -- of servers in provisioning; routed where null
     ADD COLUMN circuit_id text NOT NULL DEFAULT '';                -- of option 82 there; the port's name where empty
+ALTER TABLE inventory.asked_ports
+    ADD COLUMN linked boolean NOT NULL DEFAULT false; -- the port had a link when it was last seen
 
 -- +goose Down
+ALTER TABLE inventory.asked_ports DROP COLUMN linked;
 ALTER TABLE inventory.switches DROP COLUMN mtu, DROP COLUMN any_source, DROP COLUMN reach, DROP COLUMN relay, DROP COLUMN network, DROP COLUMN circuit_id;
 DROP TABLE inventory.networks;
