@@ -127,8 +127,9 @@ func (c *cli) ipReleaseCommand() *cobra.Command {
 		Use:   "release OWNER",
 		Short: "Release what an owner holds; it rests before it is handed out again",
 		Long: `Release all that an owner holds, or what he holds by one name. It rests for the quarantine
-of its pool. Without --domain that is in all routing domains. What an instance or an enrolment holds is released by its workflow: by hand only
-with --force, where the workflow is no more.`,
+of its pool. Without --domain that is in all routing domains. What an instance or an
+enrolment holds is released by its workflow: by hand only with --force, where the workflow
+is no more.`,
 		Example: "  starter ip release desk/printer\n  starter ip release customer/acme --name first",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, given []string) error {
@@ -140,9 +141,14 @@ with --force, where the workflow is no more.`,
 			if err != nil {
 				return err
 			}
-			held, err := store.Allocations(ctx, ipam.Filter{Owner: owner})
+			held, err := store.Allocations(ctx, ipam.Filter{Owner: owner, Name: name, Domain: domain})
 			if err != nil {
 				return err
+			}
+			for _, a := range held {
+				if owner != "" && a.Instance != "" {
+					return fmt.Errorf("%w: %s is routed to %s: first move it away: starter ip move %s %s --away", client.ErrRefused, a.Prefix, a.Instance, owner, a.Name)
+				}
 			}
 			switch {
 			case domain != "":
@@ -157,9 +163,7 @@ with --force, where the workflow is no more.`,
 			}
 			released := []netip.Prefix{}
 			for _, a := range held {
-				if (name == "" || name == a.Name) && (domain == "" || domain == a.Domain) {
-					released = append(released, a.Prefix)
-				}
+				released = append(released, a.Prefix)
 			}
 			if len(released) == 0 {
 				return c.say(released, "%s holds nothing", owner)

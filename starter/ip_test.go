@@ -49,6 +49,17 @@ func TestAddressesRefused(t *testing.T) {
 			t.Fatal(stderr)
 		}
 	}
+	if code, _, stderr := call("ip", "allocate", "you", "--site", "ewr1", "--role", "elastic", "--kind", "elastic", "--name", "first", "--ipv6=60"); code != exitOK {
+		t.Fatal(stderr)
+	}
+	database, err := pgxpool.New(t.Context(), os.Getenv("FERRODUR_DATABASE_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer database.Close()
+	if err := ipam.New(database).Move(t.Context(), "", "you", "first", "instance/o-7", ipam.By{Actor: "test"}); err != nil {
+		t.Fatal(err)
+	}
 	_, before, _ := call("ip", "list", "-o", "json")
 	file := filepath.Join(t.TempDir(), "bad.csv")
 	if err := os.WriteFile(file, []byte("prefix,status\n10.0.0.1/8,container\n"), 0o600); err != nil {
@@ -74,6 +85,7 @@ func TestAddressesRefused(t *testing.T) {
 		{append(allocate, "--name", "x", "--role", "elastic", "--kind", "elastic", "--tenant", "acme", "--ipv4=26"), exitRefused, "tenant acme holds 0 of the 32 IPv4 addresses he may have, and 64 more are wanted"},
 		{[]string{"ip", "release", "instance/o-1"}, exitRefused, "starter return"},
 		{[]string{"ip", "release", ""}, exitRefused, "names no owner"},
+		{[]string{"ip", "release", "you"}, exitRefused, "routed to instance/o-7: first move it away: starter ip move you first --away"},
 		{[]string{"ip", "reserve", "203.0.113.1"}, exitUsage, "give a --reason"},
 		{[]string{"ip", "reserve", "203.0.113.9-203.0.113.8", "--reason", "r"}, exitUsage, "is no range"},
 		{[]string{"ip", "reserve", "203.0.113.8-203.0.113.9", "--reason", "r"}, exitRefused, "203.0.113.8/31 is held by me"},
@@ -186,7 +198,7 @@ func TestAddressesAsJSON(t *testing.T) {
 	withAddresses(t)
 	for _, arguments := range []string{
 		"allocate me --site ewr1", "allocate me --name e --site ewr1 --role elastic --kind elastic --ipv4=28", "list", "pools", "tree", "tree 203.0.113.0/24 --depth 1",
-		"show 203.0.113.0", "move me e o-1", "move me e --away", "history --owner me", "history 203.0.113.0 --at 2099-01-01", "reserve 203.0.113.1 --reason r",
+		"show 203.0.113.0", "history --owner me", "history 203.0.113.0 --at 2099-01-01", "reserve 203.0.113.1 --reason r",
 		"reserve 203.0.113.1 --remove", "map 203.0.113.0/24", "export prefixes", "export ip-addresses", "release me --name e", "release me", "release me",
 	} {
 		code, stdout, stderr := call(append([]string{"-o", "json", "ip"}, strings.Fields(arguments)...)...)

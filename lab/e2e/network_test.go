@@ -72,7 +72,7 @@ func mustCarryWhatIsRouted(ctx context.Context, t *testing.T, c tenant, state ap
 		}
 	}
 	starter("ip", "allocate", owner, "--name", "first", "--site", rack.SiteName, "--role", "elastic", "--kind", "elastic", "--ipv4=30")
-	starter("ip", "move", owner, "first", c.order)
+	starter("ip", "move", owner, "first", c.order, "-o", "json")
 
 	own, block, borrowed := state.Addresses.IPv4.Server.Addr(), state.Blocks[0].Addr(), netip.MustParseAddr("198.51.100.250")
 	elastic := rack.Layout().Elastic.Addr()
