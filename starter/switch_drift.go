@@ -119,11 +119,7 @@ func (c *cli) switchApplyCommand() *cobra.Command {
 			if len(ports) == 0 {
 				return c.say([]api.PortResult{}, "no port of %s has drifted: starter switch diff %s compares now", given[0], given[0])
 			}
-			ref, err := c.switchRef(ctx, given[0])
-			if err != nil {
-				return err
-			}
-			temporal, err := c.workflows(ctx)
+			ref, temporal, err := c.switchWorkflow(ctx, given[0])
 			if err != nil {
 				return err
 			}

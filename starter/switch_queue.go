@@ -68,11 +68,7 @@ func (c *cli) coloured(lines []string) string {
 }
 
 func (c *cli) switchState(ctx context.Context, name string) (api.SwitchState, error) {
-	ref, err := c.switchRef(ctx, name)
-	if err != nil {
-		return api.SwitchState{}, err
-	}
-	temporal, err := c.workflows(ctx)
+	ref, temporal, err := c.switchWorkflow(ctx, name)
 	if err != nil {
 		return api.SwitchState{}, err
 	}
@@ -88,11 +84,7 @@ func (c *cli) switchModeCommand(name, short string, mode api.SwitchMode) *cobra.
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, given []string) error {
 			ctx := command.Context()
-			ref, err := c.switchRef(ctx, given[0])
-			if err != nil {
-				return err
-			}
-			temporal, err := c.workflows(ctx)
+			ref, temporal, err := c.switchWorkflow(ctx, given[0])
 			if err != nil {
 				return err
 			}
@@ -115,11 +107,7 @@ func (c *cli) switchApproveCommand() *cobra.Command {
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(command *cobra.Command, given []string) error {
 			ctx := command.Context()
-			ref, err := c.switchRef(ctx, given[0])
-			if err != nil {
-				return err
-			}
-			temporal, err := c.workflows(ctx)
+			ref, temporal, err := c.switchWorkflow(ctx, given[0])
 			if err != nil {
 				return err
 			}
@@ -150,11 +138,7 @@ func (c *cli) switchRejectCommand() *cobra.Command {
 		Args:  cobra.MinimumNArgs(2),
 		RunE: func(command *cobra.Command, given []string) error {
 			ctx := command.Context()
-			ref, err := c.switchRef(ctx, given[0])
-			if err != nil {
-				return err
-			}
-			temporal, err := c.workflows(ctx)
+			ref, temporal, err := c.switchWorkflow(ctx, given[0])
 			if err != nil {
 				return err
 			}

@@ -21,11 +21,7 @@ it with what the switch itself says on its console: anyone could pose as the swi
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, given []string) error {
 			ctx := command.Context()
-			ref, err := c.switchRef(ctx, given[0])
-			if err != nil {
-				return err
-			}
-			temporal, err := c.workflows(ctx)
+			ref, temporal, err := c.switchWorkflow(ctx, given[0])
 			if err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
+	"ferrodur/client"
 	"ferrodur/inventory"
 	"ferrodur/workflows/api"
 )
@@ -220,6 +221,16 @@ func (c *cli) switchRef(ctx context.Context, name string) (api.SwitchRef, error)
 	}
 	found, err := store.Switch(ctx, name)
 	return api.SwitchRef{Switch: found.Name, Site: found.Site}, err
+}
+
+// switchWorkflow is how a switch's workflow is reached.
+func (c *cli) switchWorkflow(ctx context.Context, name string) (api.SwitchRef, *client.Client, error) {
+	ref, err := c.switchRef(ctx, name)
+	if err != nil {
+		return ref, nil, err
+	}
+	temporal, err := c.workflows(ctx)
+	return ref, temporal, err
 }
 
 func (c *cli) inventory(ctx context.Context) (*inventory.Store, error) {
