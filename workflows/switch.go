@@ -31,6 +31,9 @@ const (
 type switchWriter struct {
 	state api.SwitchState
 	shown string // the search attributes, as they were last set
+	// telling counts the answers that Temporal has not taken over yet: what a run that has
+	// ended was about to send is lost.
+	telling int
 }
 
 // Switch carries out the changes of one switch's ports, as long as there is a switch. What
@@ -327,7 +330,7 @@ func (w *switchWriter) audit(ctx workflow.Context) error {
 		}
 	}
 	for _, caller := range callers {
-		workflow.SignalExternalWorkflow(ctx, caller.Workflow, caller.Run, api.SignalAudited, report)
+		w.signal(ctx, caller, api.SignalAudited, report)
 	}
 	return nil
 }
@@ -359,8 +362,17 @@ func (w *switchWriter) tell(ctx workflow.Context, request api.PortRequest, resul
 	if request.Caller.Workflow == "" {
 		return
 	}
-	workflow.SignalExternalWorkflow(ctx, request.Caller.Workflow, request.Caller.Run, api.SignalPort,
-		api.PortAnswer{Request: request.Request, Result: result})
+	w.signal(ctx, request.Caller, api.SignalPort, api.PortAnswer{Request: request.Request, Result: result})
+}
+
+// signal answers a caller, of whom it does not matter whether he is still there.
+func (w *switchWriter) signal(ctx workflow.Context, caller api.Caller, name string, answer any) {
+	sent := workflow.SignalExternalWorkflow(ctx, caller.Workflow, caller.Run, name, answer)
+	w.telling++
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		_ = sent.Get(ctx, nil)
+		w.telling--
+	})
 }
 
 // move continues as new, with all that has arrived.
@@ -368,17 +380,22 @@ func (w *switchWriter) move(ctx workflow.Context, requests, audits workflow.Rece
 	// A signal of this very task may have been handed to its receiver, which has not run yet:
 	// it does when this coroutine has waited once.
 	waited := false
-	err := workflow.Await(ctx, func() bool {
-		ready := waited && workflow.AllHandlersFinished(ctx)
+	settled := func() bool {
+		ready := waited && workflow.AllHandlersFinished(ctx) && w.telling == 0
 		waited = true
 		return ready
-	})
-	if err != nil {
-		return err
 	}
 	var request api.PortRequest
-	for requests.ReceiveAsync(&request) {
-		w.enqueue(ctx, request)
+	for {
+		if err := workflow.Await(ctx, settled); err != nil {
+			return err
+		}
+		for requests.ReceiveAsync(&request) {
+			w.enqueue(ctx, request) // which may answer
+		}
+		if w.telling == 0 {
+			break
+		}
 	}
 	var caller api.Caller
 	for audits.ReceiveAsync(&caller) {

@@ -31,6 +31,9 @@ type Config struct {
 	Program string // see Build
 	Port    uint16 // of 127.0.0.1, for gRPC; 0: a free one
 	UIPort  uint16 // of 127.0.0.1, for the Web UI; 0: a free one
+	// Limits are settings of Temporal's dynamic configuration, such as
+	// "limit.historyCount.suggestContinueAsNew=100".
+	Limits []string
 }
 
 // Server is a running server.
@@ -56,14 +59,15 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Address: address, UIURL: "http://" + ui.String()}
-	s.process, err = process.Start(process.Spec{
-		Name: processName, Dir: config.Dir, DieWithParent: true,
-		Command: []string{
-			config.Program, "server", "start-dev", "--ip", address.Addr().String(),
-			"--port", fmt.Sprint(address.Port()), "--ui-port", fmt.Sprint(ui.Port()),
-			"--db-filename", filepath.Join(config.Dir, "temporal.db"), "--log-level", "warn",
-		},
-	})
+	command := []string{
+		config.Program, "server", "start-dev", "--ip", address.Addr().String(),
+		"--port", fmt.Sprint(address.Port()), "--ui-port", fmt.Sprint(ui.Port()),
+		"--db-filename", filepath.Join(config.Dir, "temporal.db"), "--log-level", "warn",
+	}
+	for _, limit := range config.Limits {
+		command = append(command, "--dynamic-config-value", limit)
+	}
+	s.process, err = process.Start(process.Spec{Name: processName, Dir: config.Dir, DieWithParent: true, Command: command})
 	if err != nil {
 		return nil, err
 	}
