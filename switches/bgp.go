@@ -37,6 +37,13 @@ func listName(carrier string, ipv4 bool, direction string) string {
 // listPrefix begins the names of all lists of a port.
 func listPrefix(carrier string) string { return mark + "-" + tag(carrier) + "-" }
 
+// isNamed tells whether something is named after a port, and not after one that this is
+// broken out into: Ethernet1/1/2 of Ethernet1/1.
+func isNamed(name, carrier string) bool {
+	rest, is := strings.CutPrefix(name, listPrefix(carrier))
+	return is && !strings.Contains(rest, "-")
+}
+
 // peer is the description of a port's BGP neighbours.
 func peer(carrier string) string { return mark + " " + carrier }
 

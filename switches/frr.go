@@ -111,7 +111,6 @@ func frrCanonical(s statement) statement {
 func (frr) section(running []statement, port string) section {
 	var found section
 	peers := neighbours(running, port)
-	list := listPrefix(port)
 	for _, s := range running {
 		line := s.line()
 		fields := strings.Fields(line)
@@ -132,7 +131,7 @@ func (frr) section(running []statement, port string) section {
 			} else {
 				found.foreign = append(found.foreign, s)
 			}
-		case len(fields) > 2 && fields[1] == "prefix-list" && strings.HasPrefix(fields[2], list),
+		case len(fields) > 2 && fields[1] == "prefix-list" && isNamed(fields[2], port),
 			stanza[0] == "router" && isNeighbour && peers[address],
 			s.in(nftChain(port)):
 			found.owned = append(found.owned, s)

@@ -137,3 +137,15 @@ func parse(texts ...string) []netip.Prefix {
 	}
 	return list
 }
+
+// What is named after a port is not taken for another's, whose name begins like it.
+func TestIsNamed(t *testing.T) {
+	for name, is := range map[string]bool{
+		"ferrodur-Ethernet1-1-in4": true, "ferrodur-Ethernet1-1-filter6": true, "ferrodur-Ethernet1-1-1-in4": false, "ferrodur-Ethernet1-10-in4": false,
+		"ferrodur-Ethernet1-1": false, "": false,
+	} {
+		if got := isNamed(name, "Ethernet1/1"); got != is {
+			t.Errorf("%q: %t", name, got)
+		}
+	}
+}

@@ -40,7 +40,7 @@ func (c iosStyle) ownedHeaders(all []statement, port string) []statement {
 	var kept []statement
 	for i, s := range all {
 		isHeader := i+1 < len(all) && all[i+1].in(s)
-		its := strings.Contains(string(s), "-list "+mark+"-") || strings.Contains(string(s), "-list extended "+mark+"-") || strings.HasPrefix(string(s), "interface "+c.group) || strings.Contains(string(s), level+"neighbor ")
+		its := strings.HasPrefix(listOf(s.parts()[0]), mark+"-") || strings.HasPrefix(string(s), "interface "+c.group) || strings.Contains(string(s), level+"neighbor ")
 		if (!isHeader || its) && !slices.Contains(kept, s) {
 			kept = append(kept, s)
 		}
@@ -86,7 +86,7 @@ func (c iosStyle) section(running []statement, port string) section {
 			}
 		case s.in(own) || s.in(on):
 			found.foreign = append(found.foreign, s)
-		case strings.Contains(head, "-list "+listPrefix(carrier)), strings.Contains(head, "-list extended "+listPrefix(carrier)),
+		case isNamed(listOf(head), carrier),
 			isRoute(s) && strings.HasSuffix(s.line(), " name "+routeName(carrier)),
 			strings.HasPrefix(head, "router bgp ") && isNeighbour && peers[address],
 			slices.ContainsFunc(stanzas, func(stanza statement) bool { return s == stanza || s.in(stanza) }):
@@ -94,6 +94,19 @@ func (c iosStyle) section(running []statement, port string) section {
 		}
 	}
 	return found
+}
+
+// listOf is the name of the access list or prefix list that a line is about: "ip access-list
+// [extended] NAME", "ip prefix-list NAME seq …". Empty: of none.
+func listOf(line string) string {
+	words := strings.Fields(line)
+	switch {
+	case len(words) < 3 || !strings.HasSuffix(words[1], "-list"):
+		return ""
+	case len(words) > 3 && words[2] == "extended":
+		return words[3]
+	}
+	return words[2]
 }
 
 func (c iosStyle) owns(line string) bool {

@@ -128,8 +128,8 @@ func (junos) section(running []statement, port string) section {
 			} else {
 				found.foreign = append(found.foreign, s)
 			}
-		case strings.HasPrefix(inner, "firewall family ") && len(words) > 4 && strings.HasPrefix(words[4], listPrefix(carrier)),
-			strings.HasPrefix(inner, "policy-options policy-statement "+listPrefix(carrier)),
+		case strings.HasPrefix(inner, "firewall family ") && len(words) > 4 && isNamed(words[4], carrier),
+			strings.HasPrefix(inner, "policy-options policy-statement ") && isNamed(words[2], carrier),
 			statement(inner).begins("protocols bgp group " + routeName(carrier)),
 			statement(inner).begins("forwarding-options dhcp-relay group " + routeName(carrier)),
 			statement(inner).begins("forwarding-options dhcp-relay server-group " + routeName(carrier)),

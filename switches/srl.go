@@ -159,7 +159,7 @@ func (d srl) section(running []statement, port string) section {
 			bridged[words[3]] = true
 		case len(pathsOf(s, "network-instance * protocols bgp neighbor * peer-group "+routeName(carrier))) > 0:
 			peers[strings.Join(words[:6], " ")] = true
-		case srlRoute(s) != "" && len(words) == 7 && words[5] == "next-hop-group" && srlNamed(words[6], carrier):
+		case srlRoute(s) != "" && len(words) == 7 && words[5] == "next-hop-group" && isNamed(words[6], carrier):
 			routes[srlRoute(s)] = true
 		}
 	}
@@ -175,13 +175,13 @@ func (d srl) section(running []statement, port string) section {
 				found.foreign = append(found.foreign, s)
 			}
 		case s.begins("acl interface " + carrier + ".0"):
-			if len(words) == 3 || words[3] == "interface-ref" || words[3] == "input" && len(words) > 5 && srlNamed(words[5], carrier) {
+			if len(words) == 3 || words[3] == "interface-ref" || words[3] == "input" && len(words) > 5 && isNamed(words[5], carrier) {
 				found.owned = append(found.owned, s)
 			} else {
 				found.foreign = append(found.foreign, s)
 			}
-		case len(words) > 2 && mine("acl acl-filter *", "routing-policy prefix-set *", "routing-policy policy *") && srlNamed(words[2], carrier),
-			len(words) > 4 && mine("network-instance * next-hop-groups group *") && srlNamed(words[4], carrier),
+		case len(words) > 2 && mine("acl acl-filter *", "routing-policy prefix-set *", "routing-policy policy *") && isNamed(words[2], carrier),
+			len(words) > 4 && mine("network-instance * next-hop-groups group *") && isNamed(words[4], carrier),
 			mine("network-instance * protocols bgp group " + routeName(carrier)),
 			mine("network-instance * protocols bgp neighbor *") && peers[strings.Join(words[:6], " ")],
 			srlRoute(s) != "" && routes[srlRoute(s)] && words[5] == "next-hop-group",
@@ -194,13 +194,6 @@ func (d srl) section(running []statement, port string) section {
 		}
 	}
 	return found
-}
-
-// srlNamed tells whether a filter, policy or next-hop group is called after a port, and not
-// after one that it is broken out into: ethernet-1/1/2 of ethernet-1/1.
-func srlNamed(name, carrier string) bool {
-	rest, is := strings.CutPrefix(name, listPrefix(carrier))
-	return is && !strings.Contains(rest, "-")
 }
 
 // srlRoute is the path of a static route that says something; empty: none.

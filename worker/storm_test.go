@@ -23,7 +23,7 @@ import (
 
 const (
 	stormServers = 40
-	stormChanges = 8 // of each server's port, one after the other
+	stormChanges = 5 // of each server's port, one after the other
 )
 
 // A switch's workflow that is asked by a rack full of servers at once goes on as a new run
