@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 
 	"ferrodur/ipam"
@@ -47,10 +48,12 @@ func (i *IPAM) ListElastic(ctx context.Context, in api.ListElasticInput) ([]neti
 
 // RouteInstance has an instance's port carry the elastic blocks that are at it, and waits
 // until it does. There is nothing to do for one that has ended, or that nobody ordered yet.
+// An attempt after a refusal asks anew: the cause may be mended by then.
 func (r *Requests) RouteInstance(ctx context.Context, in api.RouteInput) (api.None, error) {
 	return beating(ctx, func(ctx context.Context) (api.None, error) {
 		handle, err := r.Temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-			WorkflowID: in.Instance, UpdateName: api.UpdateRoute, UpdateID: in.Request, WaitForStage: client.WorkflowUpdateStageCompleted,
+			UpdateID:   fmt.Sprintf("%s %d", in.Request, activity.GetInfo(ctx).Attempt),
+			WorkflowID: in.Instance, UpdateName: api.UpdateRoute, WaitForStage: client.WorkflowUpdateStageCompleted,
 		})
 		if err == nil {
 			err = handle.Get(ctx, nil)

@@ -32,18 +32,7 @@ const (
 func TestSwitchInAStorm(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	program, err := temporal.Build(ctx, os.Stderr)
-	check(t, err)
-	server, err := temporal.Start(ctx, temporal.Config{
-		Dir: t.TempDir(), Program: program, Limits: []string{"limit.historyCount.suggestContinueAsNew=300"},
-	})
-	check(t, err)
-	t.Cleanup(func() { check(t, server.Stop(context.Background())) })
-	connection, err := sdk.DialContext(ctx, sdk.Options{HostPort: server.Address.String()})
-	check(t, err)
-	defer connection.Close()
-
-	check(t, client.New(connection, "").EnsureSearchAttributes(ctx))
+	connection := startTemporal(t, "limit.historyCount.suggestContinueAsNew=300")
 	lifecycle := worker.New(connection, api.QueueLifecycle, worker.Options{})
 	workflows.Register(lifecycle)
 	(&activities.Requests{Temporal: connection}).Register(lifecycle)
@@ -84,6 +73,21 @@ func TestSwitchInAStorm(t *testing.T) {
 		t.Error("the switch's workflow is still its first run: the storm was too small to show anything")
 	}
 	t.Logf("%d changes in %d transactions", stormServers*stormChanges, ports.transactions.Load())
+}
+
+// startTemporal returns a connection to a Temporal of the test's own.
+func startTemporal(t *testing.T, limits ...string) sdk.Client {
+	t.Helper()
+	program, err := temporal.Build(t.Context(), os.Stderr)
+	check(t, err)
+	server, err := temporal.Start(t.Context(), temporal.Config{Dir: t.TempDir(), Program: program, Limits: limits})
+	check(t, err)
+	t.Cleanup(func() { check(t, server.Stop(context.Background())) })
+	connection, err := sdk.DialContext(t.Context(), sdk.Options{HostPort: server.Address.String()})
+	check(t, err)
+	t.Cleanup(connection.Close)
+	check(t, client.New(connection, "").EnsureSearchAttributes(t.Context()))
+	return connection
 }
 
 // asker is an instance that has nothing but a port: it asks for changes of it, and counts

@@ -14,12 +14,9 @@ import (
 // the block was.
 func Move(ctx workflow.Context, in api.MoveInput) (api.Elastic, error) {
 	limits := api.Limits{}.WithDefaults()
-	onQueue := func(queue, summary string, patience time.Duration) workflow.Context {
-		return options(ctx, summary, workflow.ActivityOptions{
-			TaskQueue: queue, StartToCloseTimeout: limits.Command, ScheduleToCloseTimeout: patience, HeartbeatTimeout: silence,
-		})
-	}
-	book := workflow.WithHeartbeatTimeout(onQueue(api.QueueIPAM, fmt.Sprintf("%s of %s", in.Name, in.Owner), limits.Command), 0)
+	book := options(ctx, fmt.Sprintf("%s of %s", in.Name, in.Owner), workflow.ActivityOptions{
+		TaskQueue: api.QueueIPAM, StartToCloseTimeout: 30 * time.Second, ScheduleToCloseTimeout: limits.Command,
+	})
 	elastic, err := call(book, api.FindElastic, in.ElasticKey)
 	if err != nil {
 		return elastic, err
@@ -32,9 +29,10 @@ func Move(ctx workflow.Context, in api.MoveInput) (api.Elastic, error) {
 		if instance == "" {
 			continue
 		}
-		err := do(onQueue(api.QueueLifecycle, instance+" carries its blocks", limits.Switch), api.RouteInstance,
-			api.RouteInput{Instance: instance, Request: run + " " + instance})
-		if err != nil {
+		port := options(ctx, instance+" carries its blocks", workflow.ActivityOptions{
+			TaskQueue: api.QueueLifecycle, StartToCloseTimeout: limits.Command, ScheduleToCloseTimeout: limits.Switch, HeartbeatTimeout: silence,
+		})
+		if err := do(port, api.RouteInstance, api.RouteInput{Instance: instance, Request: run + " " + instance}); err != nil {
 			return elastic, err
 		}
 	}

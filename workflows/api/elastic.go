@@ -37,8 +37,8 @@ type ListElasticInput struct {
 	Instance string `json:"instance"` // workflow ID
 }
 
-// RouteInput asks an instance to carry its elastic blocks. Asking twice for one Request is
-// asking once.
+// RouteInput asks an instance to carry its elastic blocks. Request tells one asking from
+// another.
 type RouteInput struct {
 	Instance string `json:"instance"` // workflow ID
 	Request  string `json:"request"`
