@@ -221,27 +221,18 @@ func (d eos) sessions(ctx context.Context, cli *terminal) (map[string]string, er
 // settle aborts orphans. It waits for the end of a timer: another program may be verifying
 // what it has committed.
 func (d eos) settle(ctx context.Context, cli *terminal) error {
-	for {
+	return awaitQuiet(ctx, func() (timed bool, err error) {
 		open, err := d.sessions(ctx, cli)
-		if err != nil {
-			return err
-		}
-		timed := false
 		for name, state := range open {
 			timed = timed || state == eosTimed
 			if state == eosOrphan { // which may have ended meanwhile
 				if _, err := cli.say(ctx, "configure session "+name+" abort"); err != nil {
-					return err
+					return false, err
 				}
 			}
 		}
-		if !timed {
-			return nil
-		}
-		if err := pause(ctx); err != nil {
-			return err
-		}
-	}
+		return timed, err
+	})
 }
 
 func (d eos) save(ctx context.Context, cli *terminal) error {

@@ -192,9 +192,9 @@ func (frr) parse(port string, owned []statement) Intent {
 }
 
 func (frr) edit(port string, have section, want []statement) []string {
-	isFilter := func(s statement) bool { return s.in(nftChain(port)) }
-	filters := func(s statement) bool { return !isFilter(s) }
-	routing := indentedEdit{
+	hasFilters, hasRouting := partition(have.owned, nftChain(port))
+	wantFilters, wantRouting := partition(want, nftChain(port))
+	commands := indentedEdit{
 		negate: frrNegate,
 		once: func(s statement) string {
 			for _, kind := range []string{frrDescription, frrInterval} {
@@ -204,8 +204,8 @@ func (frr) edit(port string, have section, want []statement) []string {
 			}
 			return ""
 		},
-	}.commands(slices.DeleteFunc(slices.Clone(have.owned), isFilter), slices.DeleteFunc(slices.Clone(want), isFilter), under("interface "+port, frrShut))
-	return append(routing, nftEdit(port, slices.DeleteFunc(slices.Clone(have.owned), filters), slices.DeleteFunc(slices.Clone(want), filters))...)
+	}.commands(hasRouting, wantRouting, under("interface "+port, frrShut))
+	return append(commands, nftEdit(port, hasFilters, wantFilters)...)
 }
 
 func frrNegate(line string) string {

@@ -253,18 +253,10 @@ func (d iosxe) transact(ctx context.Context, cli *terminal, t transaction) error
 // settle waits for the end of a timer: another program may be verifying what it has
 // changed.
 func (d iosxe) settle(ctx context.Context, cli *terminal) error {
-	for {
+	return awaitQuiet(ctx, func() (bool, error) {
 		answer, err := cli.say(ctx, "show archive config rollback timer")
-		if err != nil {
-			return err
-		}
-		if !strings.Contains(answer, "Time configured") {
-			return nil
-		}
-		if err := pause(ctx); err != nil {
-			return err
-		}
-	}
+		return strings.Contains(answer, "Time configured"), err
+	})
 }
 
 func (d iosxe) save(ctx context.Context, cli *terminal) error {

@@ -396,19 +396,11 @@ func (d junos) transact(ctx context.Context, cli *terminal, t transaction) error
 // committed. What was not committed Junos discards itself when an exclusive configuration
 // is left.
 func (d junos) settle(ctx context.Context, cli *terminal) error {
-	for {
+	return awaitQuiet(ctx, func() (bool, error) {
 		answer, err := d.show(ctx, cli, "show system commit | no-more")
-		if err != nil {
-			return err
-		}
 		latest, _, _ := strings.Cut(strings.TrimSpace(answer), "\n") // 0 2026-… by … commit confirmed, rollback in 2mins
-		if !strings.Contains(latest, "rollback in") {
-			return nil
-		}
-		if err := pause(ctx); err != nil {
-			return err
-		}
-	}
+		return strings.Contains(latest, "rollback in"), err
+	})
 }
 
 // save: what is committed is what Junos starts with.

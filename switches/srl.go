@@ -468,18 +468,10 @@ func (d srl) commit(ctx context.Context, cli *terminal) error {
 // settle waits for the end of a timer: another program may be verifying what it has
 // committed.
 func (d srl) settle(ctx context.Context, cli *terminal) error {
-	for {
+	return awaitQuiet(ctx, func() (bool, error) {
 		lines, err := d.state(ctx, cli, "system configuration commit * status")
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(lines, func(words []string) bool { return words[len(words)-1] == "unconfirmed" }) {
-			return nil
-		}
-		if err := pause(ctx); err != nil {
-			return err
-		}
-	}
+		return slices.ContainsFunc(lines, func(words []string) bool { return words[len(words)-1] == "unconfirmed" }), err
+	})
 }
 
 func (d srl) save(ctx context.Context, cli *terminal) error {

@@ -52,6 +52,18 @@ func difference(have, want []statement) []string {
 	return diff
 }
 
+// partition parts statements into those in a stanza and all others.
+func partition(statements []statement, stanza statement) (inside, outside []statement) {
+	for _, s := range statements {
+		if s.in(stanza) {
+			inside = append(inside, s)
+		} else {
+			outside = append(outside, s)
+		}
+	}
+	return inside, outside
+}
+
 // without returns the statements that are not among others.
 func without(statements, others []statement) []statement {
 	among := make(map[statement]bool, len(others))

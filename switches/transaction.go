@@ -78,6 +78,19 @@ func enterBy(ctx context.Context, cli *terminal, command string, refused func(st
 	return nil
 }
 
+// awaitQuiet waits while another program's change is pending: it may be verifying what it has
+// changed.
+func awaitQuiet(ctx context.Context, pending func() (bool, error)) error {
+	for {
+		if is, err := pending(); err != nil || !is {
+			return err
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
 // pause waits a little for another program that uses the switch, not always as long.
 func pause(ctx context.Context) error {
 	const least = 100 * time.Millisecond
