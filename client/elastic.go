@@ -27,5 +27,6 @@ func (c *Client) Move(ctx context.Context, in api.MoveInput) (api.Elastic, error
 	if err != nil {
 		return was, translate(id, err)
 	}
-	return was, translate(id, c.temporal.GetWorkflow(ctx, id, "").Get(ctx, &was))
+	err = c.temporal.GetWorkflow(ctx, id, "").Get(ctx, &was)
+	return was, translate(id, err)
 }

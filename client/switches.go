@@ -126,27 +126,24 @@ func (c *Client) SetPorts(ctx context.Context, ref api.SwitchRef, ports ...api.C
 const switchPoll = 200 * time.Millisecond
 
 // Audit has switches compared with what was asked for, and waits for the result.
-func (c *Client) Audit(ctx context.Context, input api.AuditInput) (api.AuditResult, error) {
-	var result api.AuditResult
-	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		TaskQueue: api.QueueLifecycle, StaticSummary: "compare switches with what was asked for",
-	}, api.WorkflowAudit, input)
-	if err != nil {
-		return result, translate(api.WorkflowAudit, err)
-	}
-	return result, translate(run.GetID(), run.Get(ctx, &result))
+func (c *Client) Audit(ctx context.Context, input api.AuditInput) (result api.AuditResult, err error) {
+	err = c.await(ctx, api.WorkflowAudit, "compare switches with what was asked for", input, &result)
+	return result, err
 }
 
 // HostKey has a worker near a switch see which key that offers.
-func (c *Client) HostKey(ctx context.Context, ref api.SwitchRef) (api.HostKey, error) {
-	var key api.HostKey
-	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		TaskQueue: api.QueueLifecycle, StaticSummary: "which host key " + ref.Switch + " offers",
-	}, api.WorkflowHostKey, ref)
+func (c *Client) HostKey(ctx context.Context, ref api.SwitchRef) (key api.HostKey, err error) {
+	err = c.await(ctx, api.WorkflowHostKey, "which host key "+ref.Switch+" offers", ref, &key)
+	return key, err
+}
+
+// await has a workflow run that nobody else asks about, and waits for its result.
+func (c *Client) await(ctx context.Context, name, summary string, input, result any) error {
+	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{TaskQueue: api.QueueLifecycle, StaticSummary: summary}, name, input)
 	if err != nil {
-		return key, translate(api.WorkflowHostKey, err)
+		return translate(name, err)
 	}
-	return key, translate(run.GetID(), run.Get(ctx, &key))
+	return translate(run.GetID(), run.Get(ctx, result))
 }
 
 // auditEvery is how often switches are compared, unless an operator has changed the

@@ -54,18 +54,6 @@ func Audit(ctx workflow.Context, input api.AuditInput) (api.AuditResult, error) 
 	return result, err
 }
 
-// hostKeyPatience is how long HostKey waits for a switch, or for a worker near it.
-const hostKeyPatience = time.Minute
-
-// HostKey has a worker near a switch see which key that offers. Whoever asked decides
-// whether it is trusted.
-func HostKey(ctx workflow.Context, ref api.SwitchRef) (api.HostKey, error) {
-	ctx = options(ctx, "which host key "+ref.Switch+" offers", workflow.ActivityOptions{
-		TaskQueue: api.SiteQueue(api.RoleSwitch, ref.Site), ScheduleToCloseTimeout: hostKeyPatience,
-	})
-	return call(ctx, api.ReadHostKey, ref)
-}
-
 func reported(result api.AuditResult, name string) bool {
 	return slices.ContainsFunc(result.Reports, func(r api.AuditReport) bool { return r.Switch == name })
 }
