@@ -146,7 +146,7 @@ is no more.`,
 				return err
 			}
 			for _, a := range held {
-				if owner != "" && a.Instance != "" {
+				if a.Owner == owner && a.Instance != "" {
 					return fmt.Errorf("%w: %s is routed to %s: first move it away: starter ip move %s %s --away", client.ErrRefused, a.Prefix, a.Instance, owner, a.Name)
 				}
 			}
