@@ -27,6 +27,7 @@ func (s *Switch) Register(r worker.ActivityRegistry) {
 	register(r, api.ConfigurePorts, s.ConfigurePorts)
 	register(r, api.AuditSwitch, s.AuditSwitch)
 	register(r, api.ReadHostKey, s.ReadHostKey)
+	register(r, api.ReadNeighbours, s.ReadNeighbours)
 }
 
 // ReadHostKey sees which key a switch offers. Nobody is logged in.
@@ -43,6 +44,27 @@ func (s *Switch) ReadHostKey(ctx context.Context, in api.SwitchRef) (api.HostKey
 		Switch: in.Switch, Address: declared.Address, Key: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))), Fingerprint: ssh.FingerprintSHA256(key),
 		Trusted: declared.HostKey,
 	}, nil
+}
+
+// ReadNeighbours asks a switch who it hears by LLDP on a server's port.
+func (s *Switch) ReadNeighbours(ctx context.Context, in api.ReadNeighboursInput) (api.PortNeighbours, error) {
+	return beating(ctx, func(ctx context.Context) (api.PortNeighbours, error) {
+		server, err := s.Inventory.Server(ctx, in.Server)
+		if err != nil {
+			return api.PortNeighbours{}, fail(err)
+		}
+		session, err := s.open(ctx, server.Switch)
+		if err != nil {
+			return api.PortNeighbours{}, fail(err)
+		}
+		defer session.Close()
+		heard, err := session.Neighbours(ctx)
+		var unsupported *switches.UnsupportedError
+		if errors.As(err, &unsupported) {
+			return api.PortNeighbours{}, nil
+		}
+		return api.PortNeighbours{Known: true, Neighbours: heard[server.Port]}, fail(err)
+	})
 }
 
 // ConfigurePort makes the port that a server is cabled to what its profile says, and

@@ -92,6 +92,8 @@ type Server struct {
 	Switch string `json:"switch"`
 	Port   string `json:"port"`
 	MAC    string `json:"mac"`
+	// LLDP says that its switch tells by LLDP what is cabled where.
+	LLDP bool `json:"lldp,omitempty"`
 }
 
 // Link is a point-to-point network between a switch port and a server: an IPv4 /31
