@@ -108,7 +108,7 @@ func (i *Inventory) StoreHardware(ctx context.Context, in api.StoreHardwareInput
 	}
 	mismatches := inventory.Compare(server, plan, in.Hardware)
 	if in.Port != nil {
-		mismatches = append(mismatches, inventory.CompareCabling(server, in.Hardware, inventory.Seen(*in.Port))...)
+		mismatches = append(mismatches, inventory.CompareCabling(server, in.Hardware, in.Port.Neighbours)...)
 	}
 	var diff api.HardwareDiff
 	for _, mismatch := range mismatches {

@@ -59,11 +59,7 @@ func (s *Switch) ReadNeighbours(ctx context.Context, in api.ReadNeighboursInput)
 		}
 		defer session.Close()
 		heard, err := session.Neighbours(ctx)
-		var unsupported *switches.UnsupportedError
-		if errors.As(err, &unsupported) {
-			return api.PortNeighbours{}, nil
-		}
-		return api.PortNeighbours{Known: true, Neighbours: heard[server.Port]}, fail(err)
+		return api.PortNeighbours{Neighbours: heard[server.Port]}, fail(err)
 	})
 }
 

@@ -9,22 +9,16 @@ import (
 	"ferrodur/report"
 )
 
-// Seen is what a switch hears by LLDP on a server's port.
-type Seen struct {
-	Known      bool // false: the switch does not tell
-	Neighbours []report.Neighbour
-}
-
 // CompareCabling lists where a server's cable leads to something else than the port that
-// was declared, by what the agent heard on its NIC and what the switch hears on the port.
+// was declared, by what the agent heard on its NIC and who the switch hears on the port.
 // Where the switch hears the server's MAC on the port, a port's name that is spelled
 // otherwise in the switch's announcements is no mismatch.
-func CompareCabling(server Server, found report.Hardware, seen Seen) []Mismatch {
+func CompareCabling(server Server, found report.Hardware, seen []report.Neighbour) []Mismatch {
 	var wrong []Mismatch
 	miss := func(format string, args ...any) { wrong = append(wrong, Mismatch(fmt.Sprintf(format, args...))) }
 
 	expected := fmt.Sprintf("expected port %s of %s", server.Port, server.Switch)
-	confirmed := slices.ContainsFunc(seen.Neighbours, func(n report.Neighbour) bool {
+	confirmed := slices.ContainsFunc(seen, func(n report.Neighbour) bool {
 		return strings.EqualFold(n.Chassis, server.MAC) || strings.EqualFold(n.Port, server.MAC)
 	})
 	for _, nic := range found.NICs {
@@ -38,12 +32,12 @@ func CompareCabling(server Server, found report.Hardware, seen Seen) []Mismatch 
 			miss("NIC %s (%s) is cabled to port %s of %s, %s", nic.Name, nic.MAC, heard.PortName(), cmp.Or(heard.System, heard.Chassis), expected)
 		}
 	}
-	if !seen.Known || confirmed || len(wrong) > 0 {
+	if confirmed || len(wrong) > 0 {
 		return wrong
 	}
 	who := "nobody"
-	if n := len(seen.Neighbours); n > 0 {
-		last := seen.Neighbours[n-1]
+	if n := len(seen); n > 0 {
+		last := seen[n-1]
 		who = fmt.Sprintf("%s (%s)", cmp.Or(last.System, "somebody"), last.Chassis)
 	}
 	miss("port %s of %s hears %s by LLDP, expected %s (%s)", server.Port, server.Switch, who, server.Name, server.MAC)

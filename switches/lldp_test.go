@@ -16,35 +16,39 @@ import (
 
 // A server announces itself on a cable; the switch tells on which port.
 func TestNeighbours(t *testing.T) {
-	for platform, newRig := range map[string]func(*testing.T) *rig{"frr": newRig, "ovs": newBridgeRig} {
+	for platform, set := range benches {
 		t.Run(platform, func(t *testing.T) {
-			rig := newRig(t)
-			session := rig.open(t)
+			bench := set(t)
+			session := bench.open(t)
 			nobody, err := session.Neighbours(t.Context())
 			check(t, err)
 			if len(nobody) != 0 {
 				t.Errorf("heard %v before anybody spoke", nobody)
 			}
-			server := newEnd(t, rig.namespace, "far"+port(3))
-			_, err = unix.Write(server.socket, announcement(t))
-			check(t, err)
-			want := map[string][]report.Neighbour{port(3): {{System: "srv1", Chassis: "02:00:00:00:00:09", Port: "02:00:00:00:00:09", PortDescription: "eth0"}}}
-			var heard map[string][]report.Neighbour
-			for deadline := time.Now().Add(5 * time.Second); len(heard) == 0 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-				heard, err = session.Neighbours(t.Context())
-				check(t, err)
-			}
-			if !maps.EqualFunc(heard, want, slices.Equal[[]report.Neighbour]) {
-				t.Errorf("heard %v, want %v", heard, want)
+			want := map[string][]report.Neighbour{}
+			for n := byte(3); n <= 5; n += 2 {
+				mac := net.HardwareAddr{2, 0xab, 0, 0, 0, n}.String()
+				who := report.Neighbour{System: "srv1", Chassis: mac, Port: mac, PortDescription: "eth0"}
+				bench.announce(t, bench.port(int(n)), who)
+				want[bench.port(int(n))] = []report.Neighbour{who}
+				var heard map[string][]report.Neighbour
+				for deadline := time.Now().Add(5 * time.Second); len(heard) < len(want) && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+					heard, err = session.Neighbours(t.Context())
+					check(t, err)
+				}
+				if !maps.EqualFunc(heard, want, slices.Equal[[]report.Neighbour]) {
+					t.Errorf("heard %v, want %v", heard, want)
+				}
 			}
 		})
 	}
 }
 
-// announcement is a frame of a server's agent (IEEE 802.1AB-2016 §8).
-func announcement(t *testing.T) []byte {
+// announce sends a frame (IEEE 802.1AB-2016 §8) from the other end of a port's cable.
+func (r *rig) announce(t *testing.T, port string, who report.Neighbour) {
 	t.Helper()
-	mac := net.HardwareAddr{2, 0, 0, 0, 0, 9}
+	mac, err := net.ParseMAC(who.Chassis)
+	check(t, err)
 	text := func(kind layers.LLDPTLVType, value string) layers.LinkLayerDiscoveryValue {
 		return layers.LinkLayerDiscoveryValue{Type: kind, Length: uint16(len(value)), Value: []byte(value)}
 	}
@@ -55,7 +59,8 @@ func announcement(t *testing.T) []byte {
 			ChassisID: layers.LLDPChassisID{Subtype: layers.LLDPChassisIDSubTypeMACAddr, ID: mac},
 			PortID:    layers.LLDPPortID{Subtype: layers.LLDPPortIDSubtypeMACAddr, ID: mac},
 			TTL:       121,
-			Values:    []layers.LinkLayerDiscoveryValue{text(layers.LLDPTLVPortDescription, "eth0"), text(layers.LLDPTLVSysName, "srv1")},
+			Values:    []layers.LinkLayerDiscoveryValue{text(layers.LLDPTLVPortDescription, who.PortDescription), text(layers.LLDPTLVSysName, who.System)},
 		}))
-	return frame.Bytes()
+	_, err = unix.Write(newEnd(t, r.namespace, "far"+port).socket, frame.Bytes())
+	check(t, err)
 }

@@ -31,7 +31,7 @@ type rig struct {
 }
 
 // newRig has FRR on the switch, and newBridgeRig Open vSwitch.
-func newRig(t *testing.T) *rig { return startRig(t, "frr", nil) }
+func newRig(t *testing.T) *rig       { return startRig(t, "frr", nil) }
 func newBridgeRig(t *testing.T) *rig { return startRig(t, "ovs", new(tor.Bridge)) }
 
 const (

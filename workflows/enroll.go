@@ -116,7 +116,7 @@ func (e *enrolment) inspect(ctx workflow.Context) error {
 		return err
 	}
 	if len(diff.Mismatches) > 0 {
-		return needsOperator("%s is not what was declared: %s. Mend the server or its cable, or declare what it is with starter apply",
+		return needsOperator("%s is not what was declared: %s. Mend the server or its cable and retry; or abort, declare what it is with starter apply, and enrol it again",
 			e.server, strings.Join(diff.Mismatches, "; "))
 	}
 	return nil

@@ -109,9 +109,9 @@ func newWorld(t *testing.T) *world {
 	})
 	handle(w, api.ReadNeighbours, func(api.ReadNeighboursInput) (api.PortNeighbours, error) {
 		if !w.powered {
-			return api.PortNeighbours{Known: true}, nil
+			return api.PortNeighbours{}, nil
 		}
-		return api.PortNeighbours{Known: true, Neighbours: []report.Neighbour{{System: w.heard}}}, nil
+		return api.PortNeighbours{Neighbours: []report.Neighbour{{System: w.heard}}}, nil
 	})
 	handle(w, api.StoreHardware, func(in api.StoreHardwareInput) (api.HardwareDiff, error) {
 		if in.Port == nil || len(in.Port.Neighbours) != 1 {

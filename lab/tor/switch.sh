@@ -35,7 +35,8 @@ keep() {
 }
 
 prepare_software
-printf '127.0.0.1 localhost %s\n' "$SWITCH_NAME" >/etc/hosts # sudo looks the host's name up
+# sudo looks the host's name up, and lldpd announces what it is called there.
+printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$SWITCH_NAME" >/etc/hosts
 # shellcheck disable=SC2046 # several words are meant
 useradd --no-create-home --home-dir / --shell /bin/bash $(operators groups) "$SWITCH_USER"
 echo "$SWITCH_USER ALL = NOPASSWD: /usr/sbin/lldpcli, $(operators sudo)" >/etc/sudoers.d/operators

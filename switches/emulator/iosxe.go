@@ -122,6 +122,8 @@ func (d *iosxeDialogue) answer(line string) (string, bool) {
 		return "", true
 	case line == "show running-config":
 		return x.running(), false
+	case line == "show lldp neighbors detail":
+		return d.iosxe.device.iosNeighbours(), false
 	case line == "show ip interface brief":
 		return x.brief(), false
 	case line == "show archive config rollback timer":

@@ -102,6 +102,8 @@ func (d *nxosDialogue) answer(line string) (string, bool) {
 		return n.running(), false
 	case line == "show interface brief":
 		return n.brief(), false
+	case line == "show lldp neighbors detail | json":
+		return n.device.nxosNeighbours(), false
 	case begins(line, "show checkpoint summary"):
 		return n.summary(), false
 	case d.place != nil:

@@ -73,10 +73,8 @@ type ReadNeighboursInput struct {
 	Server string `json:"server"`
 }
 
-// PortNeighbours are who announces himself by LLDP on a port. Known is false where the
-// switch's platform does not tell.
+// PortNeighbours are who announces himself by LLDP on a port.
 type PortNeighbours struct {
-	Known      bool               `json:"known"`
 	Neighbours []report.Neighbour `json:"neighbours,omitempty"`
 }
 
