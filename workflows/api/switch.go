@@ -53,8 +53,9 @@ type ConfigurePortInput struct {
 	Server  string  `json:"server"`
 	Profile Profile `json:"profile"`
 	Links   Links   `json:"links,omitzero"`
-	// Blocks are routed to the server.
+	// Blocks are routed to the server, or with BGP are what it may announce.
 	Blocks   []netip.Prefix `json:"blocks,omitempty"`
+	BGP      *BGP           `json:"bgp,omitempty"`
 	Instance string         `json:"instance,omitempty"`
 	Network  string         `json:"network,omitempty"` // of a tenant; empty: the port is routed
 }
