@@ -103,7 +103,7 @@ func (sonic) read(text string) ([]statement, error) {
 				continue
 			}
 			at := statement(sonicLine(table + "|" + key))
-			if slices.Contains(sonicBare, table) || len(row) == 0 {
+			if db.bare(table, key) {
 				all = append(all, at)
 			}
 			for field, value := range row {

@@ -12,8 +12,31 @@ import (
 // lists of texts. Rows are named "TABLE|KEY", where a key may have parts of its own.
 type sonicDB map[string]map[string]map[string]any
 
-// sonicBare are the tables of whose rows some have no fields.
-var sonicBare = []string{"INTERFACE", "PORTCHANNEL_INTERFACE", "PORTCHANNEL_MEMBER"}
+// sonicInterfaces are the tables of interfaces, "Ethernet0", and of their addresses,
+// "Ethernet0|198.51.100.0/31", for which the interface has to be there.
+var sonicInterfaces = []string{"INTERFACE", "PORTCHANNEL_INTERFACE"}
+
+// bare tells whether a row says something without fields. An interface that has others, or
+// addresses, says nothing more by being there.
+func (db sonicDB) bare(table, key string) bool {
+	switch {
+	case table == "PORTCHANNEL_MEMBER", slices.Contains(sonicInterfaces, table) && strings.Contains(key, "|"):
+		return true
+	case slices.Contains(sonicInterfaces, table):
+		return len(db.row(table, key)) == 0 && !db.addressed(table, key)
+	}
+	return false
+}
+
+// addressed tells whether an interface has addresses.
+func (db sonicDB) addressed(table, name string) bool {
+	for key := range db[table] {
+		if strings.HasPrefix(key, name+"|") {
+			return true
+		}
+	}
+	return false
+}
 
 // sonicLists are the fields that are lists.
 var sonicLists = []string{"ports", "MATCHES", "ACTIONS", "BIND_POINTS"}
@@ -31,7 +54,10 @@ func readSonicDB(text string) (sonicDB, error) {
 			continue // not a table of CONFIG_DB
 		}
 		db[name] = rows
-		for _, row := range rows {
+		for key, row := range rows {
+			if row == nil {
+				delete(rows, key)
+			}
 			for field, value := range row {
 				row[field] = sonicValue(value)
 			}
@@ -108,6 +134,9 @@ func (db sonicDB) set(s statement) {
 	if db[table][key] == nil {
 		db[table][key] = map[string]any{}
 	}
+	if above, _, is := strings.Cut(key, "|"); is && slices.Contains(sonicInterfaces, table) && db[table][above] == nil {
+		db[table][above] = map[string]any{}
+	}
 	name, value, is := s.field()
 	switch row := db[table][key]; {
 	case !is:
@@ -159,13 +188,13 @@ func (db sonicDB) edited(commands []command) sonicDB {
 		}
 	}
 	for _, s := range gone {
-		after.tidy(db, s, gone)
+		after.tidy(db, s)
 	}
 	return after
 }
 
 // tidy takes a row away of which nothing is left.
-func (db sonicDB) tidy(before sonicDB, s statement, gone []statement) {
+func (db sonicDB) tidy(before sonicDB, s statement) {
 	table, key := s.row()
 	row := db.row(table, key)
 	switch {
@@ -175,7 +204,15 @@ func (db sonicDB) tidy(before sonicDB, s statement, gone []statement) {
 			db.remove("ACL_TABLE", key)
 			db.remove("ACL_TABLE_TYPE", key)
 		}
-	case len(row) == 0 && (!slices.Contains(sonicBare, table) || slices.Contains(gone, statement(table+"|"+key))):
+	case len(row) == 0 && slices.Contains(sonicInterfaces, table):
+		above, _, isAddress := strings.Cut(key, "|")
+		if isAddress {
+			db.remove(table, key)
+		}
+		if interfaceRow := db.row(table, above); len(interfaceRow) == 0 && !db.addressed(table, above) {
+			db.remove(table, above)
+		}
+	case len(row) == 0:
 		db.remove(table, key)
 	case table == "PORTCHANNEL" && row["admin_status"] == nil:
 		db[table][key] = maps.Clone(before.row(table, key)) // someone else's: it stays, without members
@@ -259,7 +296,7 @@ func rowPatch(table, key string, had, has map[string]any) []sonicOperation {
 // passes over a change of the VRF of one that is there.
 func (db sonicDB) withoutMoved(before sonicDB) (sonicDB, bool) {
 	mid, moved := db.copy(), false
-	for _, table := range []string{"INTERFACE", "PORTCHANNEL_INTERFACE"} {
+	for _, table := range sonicInterfaces {
 		for key, row := range db[table] {
 			had := before.row(table, key)
 			if had == nil || had["vrf_name"] == row["vrf_name"] {

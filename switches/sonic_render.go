@@ -67,9 +67,6 @@ func (sonic) render(device Device, intent Intent) ([]statement, error) {
 			want = append(want, under(fmt.Sprintf("VLAN_MEMBER|Vlan%d|%s", id, carrier), "tagging_mode="+mode))
 		}
 	}
-	if len(intent.Addresses) > 0 {
-		want = append(want, statement(interfaces+carrier))
-	}
 	vrf := "default"
 	if intent.VRF != "" {
 		vrf = sonicVRF + intent.VRF
@@ -190,15 +187,16 @@ func (i *Intent) readSonic(s statement) {
 }
 
 // inHardware waits until the switch has taken the ports' filters into its hardware, which
-// the updater does not: there may be no room for them. *RefusedError.
+// the updater does not: there may be no room for them. *RefusedError, of no port: which of
+// them takes the room is not known.
 func (d sonic) inHardware(ctx context.Context, cli *terminal, commands []command) error {
 	const tries, interval = 20, 500 * time.Millisecond
-	rules := map[string]string{} // the port, by the rule's key in STATE_DB
+	rules := map[string]bool{} // by their keys in STATE_DB
 	for _, c := range commands {
 		s, is := strings.CutPrefix(c.text, sonicSet)
 		table, key := statement(s).row()
 		if is && (table == "ACL_RULE" || table == "ACL_TABLE") {
-			rules[table+"_TABLE|"+key] = c.port
+			rules[table+"_TABLE|"+key] = true
 		}
 	}
 	for n := 0; len(rules) > 0; n++ {
@@ -206,12 +204,12 @@ func (d sonic) inHardware(ctx context.Context, cli *terminal, commands []command
 		if err != nil {
 			return err
 		}
-		for rule, port := range rules {
+		for rule := range rules {
 			switch status := states[rule]["status"]; {
 			case status == "Active":
 				delete(rules, rule)
 			case status == "Inactive" || n == tries:
-				return &RefusedError{Line: rule, Answer: fmt.Sprintf("the switch has not taken it into its hardware (%q): look for room with \"crm show resources acl table\"", status), port: port}
+				return &RefusedError{Line: rule, Answer: fmt.Sprintf("the switch has not taken it into its hardware (%q): look for room with \"crm show resources acl table\"", status)}
 			}
 		}
 		if len(rules) > 0 {

@@ -18,7 +18,6 @@ func TestSonicRenders(t *testing.T) {
 	const want = `PORT|Ethernet4 description=ferrodur tenant s1
 PORT|Ethernet4 admin_status=up
 PORT|Ethernet4 mtu=9000
-INTERFACE|Ethernet4
 INTERFACE|Ethernet4 vrf_name=Vrfred
 INTERFACE|Ethernet4|198.51.100.0/31
 INTERFACE|Ethernet4|2001:db8::/127
@@ -134,7 +133,7 @@ func TestSonicLeavesOthersAlone(t *testing.T) {
 	}
 	found := sonic{}.section(all, "Ethernet4")
 	owned := []statement{
-		"INTERFACE|Ethernet4", "PORT|Ethernet4\nadmin_status=down", "PORT|Ethernet4\nmtu=9100",
+		"PORT|Ethernet4\nadmin_status=down", "PORT|Ethernet4\nmtu=9100",
 		"STATIC_ROUTE|203.0.113.16/28\nifname=Ethernet4", "STATIC_ROUTE|203.0.113.16/28\nnexthop=192.0.2.1",
 	}
 	foreign := []statement{
@@ -155,7 +154,7 @@ func TestSonicPatch(t *testing.T) {
 	}
 	after := before.edited(asCommands(
 		"unset VLAN_MEMBER|Vlan100|Ethernet4\ntagging_mode=untagged", "unset PORT|Ethernet4\nmtu=9100", "unset INTERFACE|Ethernet9", "set PORT|Ethernet4\nmtu=9000",
-		"set PORT|Ethernet4\ndescription=a~b/c", "set INTERFACE|Ethernet4", "set INTERFACE|Ethernet4|198.51.100.0/31", "set ACL_TABLE|T\nports=Ethernet4", "set ACL_TABLE|T\nports=Ethernet8",
+		"set PORT|Ethernet4\ndescription=a~b/c", "set INTERFACE|Ethernet4|198.51.100.0/31", "set ACL_TABLE|T\nports=Ethernet4", "set ACL_TABLE|T\nports=Ethernet8",
 	))
 	text, err := json.Marshal(before.patch(after))
 	if err != nil {
@@ -185,7 +184,7 @@ func TestSonicTidies(t *testing.T) {
 	}
 	after := before.edited(asCommands(
 		"unset ACL_TABLE|FERRODUR_V4\nports=Ethernet4", "unset ACL_TABLE|FERRODUR_V6\nports=Ethernet4", "unset PORTCHANNEL|PortChannel7\nadmin_status=up",
-		"unset PORTCHANNEL|PortChannel8\nadmin_status=up", "unset INTERFACE|Ethernet4", "unset INTERFACE|Ethernet4\nvrf_name=Vrfred", "unset INTERFACE|Ethernet8",
+		"unset PORTCHANNEL|PortChannel8\nadmin_status=up", "unset INTERFACE|Ethernet4\nvrf_name=Vrfred", "unset INTERFACE|Ethernet8",
 	))
 	text, err := json.Marshal(after)
 	if err != nil {
