@@ -106,6 +106,12 @@ func (sonic) read(text string) ([]statement, error) {
 			if db.bare(table, key) {
 				all = append(all, at)
 			}
+			if hops, are := hops(row); are && table == "STATIC_ROUTE" {
+				for _, hop := range hops {
+					all = append(all, at.with(sonicLine(sonicVia+"="+hop)))
+				}
+				continue
+			}
 			for field, value := range row {
 				for _, member := range members(value) {
 					all = append(all, at.with(sonicLine(field+"="+sonicShown(field, member))))
@@ -151,7 +157,6 @@ var sonicOwned = map[string][]string{
 	"PORTCHANNEL_INTERFACE": {"vrf_name"},
 	"VLAN_MEMBER":           {"tagging_mode"},
 	"PORTCHANNEL":           {"admin_status", "mtu", "lacp_key", "fallback"},
-	"STATIC_ROUTE":          {"nexthop", "ifname"},
 }
 
 // sonicHardware are the fields that say what a port is (port_config.ini), and of an address
@@ -164,8 +169,7 @@ var sonicHardware = map[string][]string{
 
 func (sonic) section(running []statement, port string) section {
 	group := ""
-	routes := map[statement]bool{} // rows
-	bound := map[string]bool{}     // filters, by name
+	bound := map[string]bool{} // filters, by name
 	for _, s := range running {
 		table, key := s.row()
 		parts := sonicParts(key)
@@ -176,10 +180,7 @@ func (sonic) section(running []statement, port string) section {
 	mine := func(name string) bool { return name == port || name == group && group != "" }
 	for _, s := range running {
 		table, key := s.row()
-		switch name, value, _ := s.field(); {
-		case table == "STATIC_ROUTE" && name == "ifname" && mine(value):
-			routes[s.header()] = true
-		case table == "ACL_TABLE" && name == "ports" && value == port && sonicFilter(key):
+		if name, value, _ := s.field(); table == "ACL_TABLE" && name == "ports" && value == port && sonicFilter(key) {
 			bound[key] = true
 		}
 	}
@@ -197,9 +198,9 @@ func (sonic) section(running []statement, port string) section {
 			is = is && (table != "PORTCHANNEL_MEMBER" || parts[len(parts)-1] == port)
 			owned = !isField || slices.Contains(sonicOwned[table], name)
 		case "STATIC_ROUTE":
-			listed := name == "ifname" && slices.ContainsFunc(sonicParts(value), mine)
-			is = routes[s.header()] || listed
-			owned = routes[s.header()] && slices.Contains(sonicOwned[table], name)
+			_, hop, _ := strings.Cut(value, " ")
+			owned = name == sonicVia && mine(hop)
+			is = owned || name == "ifname" && slices.ContainsFunc(sonicParts(value), mine)
 		case "ACL_RULE":
 			is = len(parts) == 2 && sonicFilter(parts[0]) && isNamed(parts[1], port)
 			owned = true
@@ -337,15 +338,21 @@ func (d sonic) send(ctx context.Context, cli *terminal, commands []command) erro
 	return d.apply(ctx, cli, before.patch(after), commands)
 }
 
-// unchangeable refuses what SONiC takes and does not do: teammgrd reads how a group falls
-// back when the group is made.
+// unchangeable refuses what SONiC takes and does not do, for teammgrd reads how a group falls
+// back when the group is made, and what would change someone else's route.
 func (db sonicDB) unchangeable(after sonicDB, commands []command) error {
 	for _, c := range commands {
-		table, key := statement(strings.TrimPrefix(strings.TrimPrefix(c.text, sonicSet), sonicUnset)).row()
+		s := statement(strings.TrimPrefix(strings.TrimPrefix(c.text, sonicSet), sonicUnset))
+		table, key := s.row()
 		had, has := db.row(table, key), after.row(table, key)
+		if name, _, _ := s.field(); name == sonicVia && had != nil {
+			if _, are := hops(had); !are {
+				return &RefusedError{Line: s.String(), Answer: "there is a static route for this prefix that says more: it is someone else's", port: c.port}
+			}
+		}
 		if table == "PORTCHANNEL" && had != nil && has != nil && (had["fallback"] == "true") != (has["fallback"] == "true") {
 			return &RefusedError{
-				Line: statement(c.text).String(), port: c.port,
+				Line: s.String(), port: c.port,
 				Answer: "the fallback of a group cannot be changed while it has members: put them in quarantine first",
 			}
 		}

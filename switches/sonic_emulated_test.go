@@ -21,6 +21,7 @@ func TestSonic(t *testing.T) {
 		"someone else's group":            someoneElsesGroup,
 		"undone by a roll-back":           undoneByRollBack,
 		"an interface that is in the way": interfaceInTheWay,
+		"someone else's route":            someoneElsesRoute,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -169,4 +170,17 @@ func interfaceInTheWay(t *testing.T, b *bench) {
 	}
 	b.must(t, intentsOf(port)["quarantine"])
 	expect(t, b.running(t), `"mpls": "enable"`)
+}
+
+// A static route that says more than Ferrodur would is not made its own.
+func someoneElsesRoute(t *testing.T, b *bench) {
+	b.byHand(t, "HSET STATIC_ROUTE|default|203.0.113.64/28 nexthop 192.0.2.1", "HSET STATIC_ROUTE|default|203.0.113.64/28 distance 7")
+	before := b.running(t)
+	var refused *switches.RefusedError
+	if _, err := applyOne(t, b.open(t), intentsOf(b.port(1))["blocks"]); !errors.As(err, &refused) || !strings.Contains(refused.Answer, "someone else's") {
+		t.Errorf("got %v, want a RefusedError", err)
+	}
+	if b.running(t) != before {
+		t.Error("the configuration changed")
+	}
 }

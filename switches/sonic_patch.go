@@ -109,6 +109,38 @@ func (s statement) field() (name, value string, is bool) {
 	return name, value, true
 }
 
+// sonicVia is what a static route's fields together say: "via=192.0.2.1 Ethernet0" for each
+// of its next hops, which are lists side by side.
+const sonicVia = "via"
+
+// hops are those of a static route; false: its fields say something else.
+func hops(row map[string]any) ([]string, bool) {
+	gateways, _ := row["nexthop"].(string)
+	interfaces, _ := row["ifname"].(string)
+	one, other := strings.Split(gateways, ","), strings.Split(interfaces, ",")
+	if gateways == "" || interfaces == "" || len(row) != 2 || len(one) != len(other) {
+		return nil, len(row) == 0
+	}
+	for i := range one {
+		one[i] += " " + other[i]
+	}
+	return one, true
+}
+
+// setHops is the inverse of hops.
+func setHops(row map[string]any, all []string) {
+	clear(row)
+	if len(all) == 0 {
+		return
+	}
+	var gateways, interfaces []string
+	for _, hop := range slices.Sorted(slices.Values(all)) {
+		gateway, name, _ := strings.Cut(hop, " ")
+		gateways, interfaces = append(gateways, gateway), append(interfaces, name)
+	}
+	row["nexthop"], row["ifname"] = strings.Join(gateways, ","), strings.Join(interfaces, ",")
+}
+
 func (db sonicDB) row(table, key string) map[string]any { return db[table][key] }
 
 // copy is as deep as changes go.
@@ -140,6 +172,10 @@ func (db sonicDB) set(s statement) {
 	name, value, is := s.field()
 	switch row := db[table][key]; {
 	case !is:
+	case table == "STATIC_ROUTE" && name == sonicVia:
+		if all, are := hops(row); are && !slices.Contains(all, value) {
+			setHops(row, append(all, value))
+		}
 	case slices.Contains(sonicLists, name):
 		list, _ := row[name].([]string)
 		if !slices.Contains(list, value) {
@@ -158,6 +194,9 @@ func (db sonicDB) unset(s statement) {
 	name, value, is := s.field()
 	if !is || row == nil {
 		return
+	}
+	if all, are := hops(row); are && table == "STATIC_ROUTE" && name == sonicVia {
+		setHops(row, slices.DeleteFunc(all, func(hop string) bool { return hop == value }))
 	}
 	switch has := row[name].(type) {
 	case []string:

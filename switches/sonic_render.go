@@ -76,7 +76,7 @@ func (sonic) render(device Device, intent Intent) ([]statement, error) {
 		want = append(want, statement(interfaces+carrier+"|"+address.String()))
 	}
 	for _, route := range intent.Routes() {
-		want = append(want, sonicRow("STATIC_ROUTE|"+vrf+"|"+route.Prefix.String(), "nexthop="+route.Via.String(), "ifname="+carrier)...)
+		want = append(want, under("STATIC_ROUTE|"+vrf+"|"+route.Prefix.String(), sonicVia+"="+route.Via.String()+" "+carrier))
 	}
 	for _, list := range lists {
 		want = append(want, sonicRules(intent.Port, list)...)
@@ -175,7 +175,7 @@ func (i *Intent) readSonic(s statement) {
 		i.VRF = strings.TrimPrefix(value, sonicVRF)
 	case (table == "INTERFACE" || table == "PORTCHANNEL_INTERFACE") && name == "" && err == nil:
 		i.Addresses = append(i.Addresses, last)
-	case table == "STATIC_ROUTE" && name == "nexthop" && err == nil:
+	case table == "STATIC_ROUTE" && name == sonicVia && err == nil:
 		i.Behind = append(i.Behind, last)
 	case table == "ACL_RULE" && (name == "SRC_IP" || name == "SRC_IPV6"):
 		i.SourceFilter = i.SourceFilter || value != "fe80::/10"

@@ -21,8 +21,7 @@ PORT|Ethernet4 mtu=9000
 INTERFACE|Ethernet4 vrf_name=Vrfred
 INTERFACE|Ethernet4|198.51.100.0/31
 INTERFACE|Ethernet4|2001:db8::/127
-STATIC_ROUTE|Vrfred|203.0.113.64/28 nexthop=198.51.100.1
-STATIC_ROUTE|Vrfred|203.0.113.64/28 ifname=Ethernet4
+STATIC_ROUTE|Vrfred|203.0.113.64/28 via=198.51.100.1 Ethernet4
 ACL_TABLE_TYPE|FERRODUR_V4 MATCHES=IP_PROTOCOL
 ACL_TABLE_TYPE|FERRODUR_V4 MATCHES=L4_SRC_PORT
 ACL_TABLE_TYPE|FERRODUR_V4 MATCHES=L4_DST_PORT
@@ -134,11 +133,11 @@ func TestSonicLeavesOthersAlone(t *testing.T) {
 	found := sonic{}.section(all, "Ethernet4")
 	owned := []statement{
 		"PORT|Ethernet4\nadmin_status=down", "PORT|Ethernet4\nmtu=9100",
-		"STATIC_ROUTE|203.0.113.16/28\nifname=Ethernet4", "STATIC_ROUTE|203.0.113.16/28\nnexthop=192.0.2.1",
+		"STATIC_ROUTE|default|203.0.113.0/28\nvia=192.0.2.1 Ethernet4",
 	}
 	foreign := []statement{
 		"ACL_TABLE|EVERFLOW\nports=Ethernet4", "BUFFER_PG|Ethernet4|3-4\nprofile=lossless", "INTERFACE|Ethernet4\nmpls=enable", "PORT|Ethernet4\nfec=rs",
-		"STATIC_ROUTE|203.0.113.16/28\ndistance=7", "STATIC_ROUTE|default|203.0.113.0/28\nifname=Ethernet4,Ethernet40",
+		"STATIC_ROUTE|203.0.113.16/28\nifname=Ethernet4",
 	}
 	if !slices.Equal(found.owned, owned) || !slices.Equal(found.foreign, foreign) {
 		t.Errorf("owned %q\nforeign %q", found.owned, found.foreign)
@@ -148,13 +147,15 @@ func TestSonicLeavesOthersAlone(t *testing.T) {
 // A patch names what is there when it is made; tables come with their first row, and go with
 // their last.
 func TestSonicPatch(t *testing.T) {
-	before, err := readSonicDB(`{"PORT": {"Ethernet4": {"mtu": "9100", "fec": "rs"}}, "VLAN_MEMBER": {"Vlan100|Ethernet4": {"tagging_mode": "untagged"}}}`)
+	before, err := readSonicDB(`{"PORT": {"Ethernet4": {"mtu": "9100", "fec": "rs"}}, "VLAN_MEMBER": {"Vlan100|Ethernet4": {"tagging_mode": "untagged"}},
+		"STATIC_ROUTE": {"Q": {"nexthop": "192.0.2.9,192.0.2.3", "ifname": "Ethernet9,Ethernet8"}}}`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	after := before.edited(asCommands(
 		"unset VLAN_MEMBER|Vlan100|Ethernet4\ntagging_mode=untagged", "unset PORT|Ethernet4\nmtu=9100", "unset INTERFACE|Ethernet9", "set PORT|Ethernet4\nmtu=9000",
 		"set PORT|Ethernet4\ndescription=a~b/c", "set INTERFACE|Ethernet4|198.51.100.0/31", "set ACL_TABLE|T\nports=Ethernet4", "set ACL_TABLE|T\nports=Ethernet8",
+		"set STATIC_ROUTE|P\nvia=192.0.2.3 Ethernet8", "set STATIC_ROUTE|P\nvia=192.0.2.1 Ethernet4", "set STATIC_ROUTE|Q\nvia=192.0.2.1 Ethernet4", "unset STATIC_ROUTE|Q\nvia=192.0.2.9 Ethernet9",
 	))
 	text, err := json.Marshal(before.patch(after))
 	if err != nil {
@@ -163,6 +164,8 @@ func TestSonicPatch(t *testing.T) {
 	const want = `[{"op":"add","path":"/ACL_TABLE","value":{}},{"op":"add","path":"/ACL_TABLE/T","value":{"ports":["Ethernet4","Ethernet8"]}},` +
 		`{"op":"add","path":"/INTERFACE","value":{}},{"op":"add","path":"/INTERFACE/Ethernet4","value":{}},{"op":"add","path":"/INTERFACE/Ethernet4|198.51.100.0~131","value":{}},` +
 		`{"op":"add","path":"/PORT/Ethernet4/description","value":"a~b/c"},{"op":"replace","path":"/PORT/Ethernet4/mtu","value":"9000"},` +
+		`{"op":"add","path":"/STATIC_ROUTE/P","value":{"ifname":"Ethernet4,Ethernet8","nexthop":"192.0.2.1,192.0.2.3"}},` +
+		`{"op":"replace","path":"/STATIC_ROUTE/Q/ifname","value":"Ethernet4,Ethernet8"},{"op":"replace","path":"/STATIC_ROUTE/Q/nexthop","value":"192.0.2.1,192.0.2.3"},` +
 		`{"op":"remove","path":"/VLAN_MEMBER"}]`
 	if string(text) != want {
 		t.Errorf("got %s", text)
