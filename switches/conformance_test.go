@@ -147,6 +147,22 @@ var benches = map[string]func(*testing.T) *bench{
 		refusal: func(line string) string { return "Error: refused: " + line },
 		commits: true,
 	}),
+	"sonic": emulated("sonic", "Ethernet%d", words{
+		prepare: []string{
+			"HSET VRF|Vrfred NULL NULL", "HSET VLAN|Vlan100 vlanid 100", "HSET VLAN|Vlan101 vlanid 101", "HSET VLAN|Vlan102 vlanid 102",
+			"HSET VLAN|Vlan200 vlanid 200", "HSET VLAN|Vlan300 vlanid 300",
+		},
+		foreign: func(port string) []string {
+			return []string{
+				"HSET STATIC_ROUTE|default|203.0.113.128/25 blackhole true", "HSET PORT|" + port + " fec rs", "HSET PFC_WD|" + port + " action drop", "HSET NTP_SERVER|192.0.2.123 iburst on",
+			}
+		},
+		shown:   []string{"default|203.0.113.128/25", `"fec": "rs"`, `"action": "drop"`, "192.0.2.123"},
+		shut:    func(port string) []string { return []string{"HSET PORT|" + port + " admin_status down"} },
+		refusal: func(line string) string { return "refused: " + line },
+		commits: true,
+		lacks:   []string{"advertising", "in a VRF", "relayed", "BGP"},
+	}),
 	"cisco_nxos": emulated("cisco_nxos", "Ethernet1/%d", with(industryWords(), func(w *words) {
 		w.prepare = []string{
 			"feature bgp", "vrf context red", "vlan 100", "vlan 101", "vlan 102", "vlan 200", "vlan 300", "router bgp 65000", "vrf red",

@@ -55,6 +55,36 @@ router bgp 65000
    neighbor 198.51.100.1 password 7 0A1B
 end
 `,
+	"sonic": `{
+    "ACL_RULE": {
+        "FERRODUR_V4|ferrodur-Ethernet1-20": {"IN_PORTS": "Ethernet1", "IP_TYPE": "IPV4ANY", "PACKET_ACTION": "FORWARD", "PRIORITY": "9998", "SRC_IP": "198.51.100.1/32"}
+    },
+    "ACL_TABLE": {
+        "FERRODUR_V4": {"policy_desc": "ferrodur", "ports": ["Ethernet1"], "stage": "ingress", "type": "FERRODUR_V4"}
+    },
+    "BGP_NEIGHBOR": {
+        "default|198.51.100.1": {"asn": "65010", "auth_password": "0A1B"},
+        "default|Ethernet1": {"auth_password": "0A1B"}
+    },
+    "INTERFACE": {
+        "Ethernet1": {"vrf_name": "Vrfred"},
+        "Ethernet1|198.51.100.0/31": {}
+    },
+    "PORT": {
+        "Ethernet1": {"admin_status": "up", "description": "ferrodur tenant s1 instance/o-42", "fec": "rs", "lanes": "0", "mtu": "9100", "speed": "25000"},
+        "Ethernet2": {"admin_status": "up", "description": "ferrodur tenant s2", "lanes": "1", "mtu": "9100", "speed": "25000"}
+    },
+    "STATIC_ROUTE": {
+        "Vrfred|203.0.113.64/28": {"ifname": "Ethernet1", "nexthop": "198.51.100.1"}
+    },
+    "TACPLUS": {
+        "global": {"passkey": "abcdef"}
+    },
+    "VLAN_MEMBER": {
+        "Vlan100|Ethernet2": {"tagging_mode": "untagged"}
+    }
+}
+`,
 	"cisco_nxos": `!Command: show running-config
 interface port-channel7
   description ferrodur tenant s1
@@ -122,7 +152,7 @@ set / system ssh-server mgmt admin-state enable
 // taken for an intent of Ferrodur's is one: valid, and rendered again it is what was there.
 func FuzzRead(f *testing.F) {
 	for platform, text := range shown {
-		for _, port := range []string{"swp1", "Ethernet1", "Ethernet1/1", "Ethernet1/2", "GigabitEthernet1/0/1", "xe-0/0/1", "ethernet-1/1", "ethernet-1/2"} {
+		for _, port := range []string{"swp1", "Ethernet1", "Ethernet2", "Ethernet1/1", "Ethernet1/2", "GigabitEthernet1/0/1", "xe-0/0/1", "ethernet-1/1", "ethernet-1/2"} {
 			f.Add(platform, text, port)
 			f.Add(platform, strings.ToUpper(text), port)
 			f.Add(platform, text[:len(text)*2/3], port)

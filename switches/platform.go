@@ -61,6 +61,8 @@ func driverFor(platform string) (driver, error) {
 		return ovs{}, nil
 	case "nokia_srl":
 		return srl{}, nil
+	case "sonic":
+		return sonic{}, nil
 	case "arista_eos":
 		return eos{}, nil
 	}

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -108,6 +107,8 @@ func Start(listener net.Listener, config Config) (*Device, error) {
 		d.platform = newSRL(d)
 	case "arista_eos":
 		d.platform = newEOS(d)
+	case "sonic":
+		d.platform = newSonic(d)
 	default:
 		return nil, fmt.Errorf("no emulated platform %q", config.Platform)
 	}
@@ -195,6 +196,11 @@ func (d *Device) login(conn net.Conn) {
 	}
 	defer func() { _ = server.Close() }()
 	go ssh.DiscardRequests(requests)
+	if _, is := d.platform.(programs); is {
+		d.mu.Lock()
+		d.counts.Sessions++
+		d.mu.Unlock()
+	}
 	for offered := range channels {
 		if offered.ChannelType() != "session" {
 			_ = offered.Reject(ssh.UnknownChannelType, "only sessions")
@@ -204,15 +210,31 @@ func (d *Device) login(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		for request := range asked {
-			ok := slices.Contains([]string{"pty-req", "shell", "env"}, request.Type)
-			_ = request.Reply(ok, nil)
-			if request.Type == "shell" {
-				break
-			}
+		if line := d.begin(channel, asked); line != nil {
+			line.run()
+			return
 		}
-		go ssh.DiscardRequests(asked)
-		(&shell{device: d, channel: channel}).run()
-		return
 	}
+}
+
+// begin waits for what a session is opened for. A shell is returned, and programs run on
+// their own.
+func (d *Device) begin(channel ssh.Channel, asked <-chan *ssh.Request) *shell {
+	dialect, hasPrograms := d.platform.(programs)
+	for request := range asked {
+		var execution struct{ Line string }
+		switch {
+		case request.Type == "exec" && hasPrograms && ssh.Unmarshal(request.Payload, &execution) == nil:
+			_ = request.Reply(true, nil)
+			go ssh.DiscardRequests(asked)
+			d.work.Go(func() { d.execute(dialect, channel, execution.Line) })
+			return nil
+		case request.Type == "shell" && !hasPrograms:
+			_ = request.Reply(true, nil)
+			go ssh.DiscardRequests(asked)
+			return &shell{device: d, channel: channel}
+		}
+		_ = request.Reply(request.Type == "pty-req" || request.Type == "env", nil)
+	}
+	return nil
 }

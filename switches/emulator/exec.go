@@ -1,0 +1,75 @@
+package emulator
+
+import (
+	"bufio"
+	"io"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// programs is the dialect of a platform whose users have a shell, and run programs in it.
+type programs interface {
+	// run runs a program, and returns its exit status.
+	run(p *program) int
+}
+
+// program is one that runs over SSH (RFC 4254 §6.5), beside others of the same connection.
+type program struct {
+	device    *Device
+	channel   ssh.Channel
+	line      string
+	output    strings.Builder
+	complaint strings.Builder
+}
+
+// execute runs a program of a session, and ends it.
+func (d *Device) execute(dialect programs, channel ssh.Channel, line string) {
+	defer func() { _ = channel.Close() }()
+	p := &program{device: d, channel: channel, line: line}
+	d.mu.Lock()
+	slow := d.faults.Slow
+	d.counts.Lines++
+	d.mu.Unlock()
+	time.Sleep(slow)
+	d.mu.Lock()
+	status := 1
+	if refuse := d.faults.Refuse; refuse == nil || refuse(line) == "" {
+		status = dialect.run(p)
+	} else {
+		p.complaint.WriteString(refuse(line) + "\n")
+	}
+	d.mu.Unlock()
+	_, _ = io.WriteString(channel, p.output.String())
+	_, _ = io.WriteString(channel.Stderr(), p.complaint.String())
+	_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status)}))
+}
+
+// apart lets others go on meanwhile.
+func (p *program) apart(work func()) {
+	p.device.mu.Unlock()
+	defer p.device.mu.Lock()
+	work()
+}
+
+// input is all of the program's standard input. It ends, too, where the connection breaks off.
+func (p *program) input() (text []byte) {
+	p.apart(func() { text, _ = io.ReadAll(p.channel) })
+	return text
+}
+
+// repeat says what is typed, until the input ends, and lets heard know.
+func (p *program) repeat(heard func(line string)) {
+	input := bufio.NewReader(p.channel)
+	for {
+		var line string
+		var err error
+		p.apart(func() { line, err = input.ReadString('\n') })
+		if err != nil {
+			return
+		}
+		heard(line)
+		p.apart(func() { _, _ = io.WriteString(p.channel, line) })
+	}
+}
