@@ -67,7 +67,12 @@ func (ovs) neighbours(ctx context.Context, cli *terminal) (map[string][]report.N
 	return lldpd(ctx, cli)
 }
 
-// lldpd asks the daemon of that name, which is who speaks LLDP on Linux.
+func (sonic) neighbours(ctx context.Context, cli *terminal) (map[string][]report.Neighbour, error) {
+	return lldpd(ctx, cli)
+}
+
+// lldpd asks the daemon of that name, which is who speaks LLDP on Linux. On SONiC it
+// runs in a container, and lldpcli outside leads there.
 func lldpd(ctx context.Context, cli *terminal) (map[string][]report.Neighbour, error) {
 	text, err := cli.run(ctx, "sudo -n lldpcli -f json0 show neighbors", "")
 	if err != nil {

@@ -97,6 +97,20 @@ func (d *Device) srlNeighbours() string {
 	return text.String()
 }
 
+// lldpdNeighbours is what lldpcli(8) prints in its format "json0".
+func (d *Device) lldpdNeighbours() string {
+	value := func(text string) []object { return []object{{"value": text}} }
+	id := func(mac string) []object { return []object{{"type": "mac", "value": mac}} }
+	interfaces := []object{}
+	for _, h := range d.heard {
+		interfaces = append(interfaces, object{
+			"name": h.port, "via": "LLDP", "chassis": []object{{"id": id(h.Chassis), "name": value(h.System)}},
+			"port": []object{{"id": id(h.Port), "descr": value(h.PortDescription)}},
+		})
+	}
+	return marshal(object{"lldp": []object{{"interface": interfaces}}})
+}
+
 // nxosNeighbours is "show lldp neighbors detail | json": numbers are texts, and a list of one
 // is none.
 func (d *Device) nxosNeighbours() string {

@@ -129,6 +129,8 @@ func (s *sonic) root(p *program, words []string) int {
 		return s.config(p, words[1:])
 	case strings.Join(words, " ") == "sonic-cfggen -d --print-data":
 		p.output.WriteString(s.running())
+	case strings.Join(words, " ") == "lldpcli -f json0 show neighbors":
+		p.output.WriteString(s.device.lldpdNeighbours())
 	case name == "sonic-db-dump" && len(words) == 6:
 		s.dump(p, words[2], strings.Trim(words[5], "'"))
 	default:
