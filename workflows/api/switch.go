@@ -51,6 +51,7 @@ const (
 // ConfigurePortInput says what a server's port should be. Links is empty for quarantine.
 type ConfigurePortInput struct {
 	Server  string  `json:"server"`
+	Uplink  int     `json:"uplink,omitempty"` // which of the server's; 0: the one that it boots by
 	Profile Profile `json:"profile"`
 	Links   Links   `json:"links,omitzero"`
 	// Blocks are routed to the server, or with BGP are what it may announce.
