@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -59,6 +60,14 @@ type ConfigurePortInput struct {
 	BGP      *BGP           `json:"bgp,omitempty"`
 	Instance string         `json:"instance,omitempty"`
 	Network  string         `json:"network,omitempty"` // of a tenant; empty: the port is routed
+}
+
+// Cable names the server, and which of its uplinks where that is not the one it boots by.
+func (in ConfigurePortInput) Cable() string {
+	if in.Uplink == 0 {
+		return in.Server
+	}
+	return fmt.Sprintf("%s uplink %d", in.Server, in.Uplink+1)
 }
 
 // HostKey is what a switch's SSH server offers.
