@@ -150,17 +150,19 @@ func mustCarryWhatIsRouted(ctx context.Context, t *testing.T, c tenant, state ap
 	starter("ip", "release", owner, "--name", "first")
 }
 
+const discard = 9 // a port that nobody listens on (RFC 863)
+
 // knock has a tenant's machine send to an address of the site from others, and returns how many packets of each
 // arrived at the site.
 func (c tenant) knock(ctx context.Context, t *testing.T, state api.State, to netip.Addr, sources ...netip.Addr) map[netip.Addr]int {
 	t.Helper()
-	must(t, world.WatchSources(ctx, sources...))
+	must(t, world.WatchSources(ctx, discard, sources...))
 	var script strings.Builder
 	script.WriteString("set -e\n")
 	for _, source := range sources {
 		fmt.Fprintf(&script, `sudo ip address replace %s/32 dev lo
-python3 -c 'import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM); s.bind((sys.argv[1], 0)); s.sendto(b"knock", (sys.argv[2], 9))' %s %s
-`, source, source, to)
+python3 -c 'import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM); s.bind((sys.argv[1], 0)); s.sendto(b"knock", (sys.argv[2], %d))' %s %s
+`, source, discard, source, to)
 	}
 	_, err := world.Login(ctx, state.Addresses, "debian", c.key, script.String())
 	must(t, err)
