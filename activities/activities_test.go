@@ -67,8 +67,9 @@ func newPlace(t *testing.T, declare ...func(*inventory.Declaration)) *place {
 			HostKey: hostKey, DHCPRelay: netip.MustParseAddr("127.78.0.1"), Ports: []string{"swp1"},
 		}},
 		Servers: []inventory.Server{{
-			Name: "s1", Site: "ewr1", Rack: "r1", Plan: "c1.small", Switch: "sw1", Port: "swp1", MAC: "02:00:00:00:00:01",
-			BMC: inventory.BMC{Address: "127.0.0.1:1", User: "admin", Password: p.reference("s1-bmc")},
+			Name: "s1", Site: "ewr1", Rack: "r1", Plan: "c1.small",
+			Uplink: inventory.Uplink{Switch: "sw1", Port: "swp1", MAC: "02:00:00:00:00:01"},
+			BMC:    inventory.BMC{Address: "127.0.0.1:1", User: "admin", Password: p.reference("s1-bmc")},
 		}},
 	}
 	for _, change := range declare {

@@ -81,6 +81,11 @@ func (b *Boot) install(ctx context.Context, server inventory.Server, in api.Inst
 		InstanceID: in.Instance, Hostname: in.Hostname, MAC: server.MAC, SSHKeys: in.SSHKeys,
 		IPv4: nocloudLink(in.Links.IPv4), IPv6: nocloudLink(in.Links.IPv6),
 	}
+	for n, links := range in.Others {
+		if n < len(server.Others) {
+			seed.Others = append(seed.Others, nocloud.NIC{MAC: server.Others[n].MAC, IPv4: nocloudLink(links.IPv4).Address, IPv6: nocloudLink(links.IPv6).Address})
+		}
+	}
 	if in.UserData {
 		if seed.UserData, err = b.Inventory.UserData(ctx, in.Instance); err != nil {
 			return nil, err

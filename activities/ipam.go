@@ -29,7 +29,7 @@ func (i *IPAM) Register(r worker.ActivityRegistry) {
 	register(r, api.ListElastic, i.ListElastic)
 }
 
-// Allocate gives an owner a link of each family and the blocks that he wants, or an address
+// Allocate gives an owner a link of each family for each uplink, and the blocks that he wants, or an address
 // of each family in a network; asked again, the same ones. Where there are links and no
 // blocks, the links are his until a release.
 func (i *IPAM) Allocate(ctx context.Context, in api.AllocateInput) (api.Allocated, error) {
@@ -42,11 +42,14 @@ func (i *IPAM) Allocate(ctx context.Context, in api.AllocateInput) (api.Allocate
 		links, err := i.join(ctx, network, request)
 		return api.Allocated{Links: links}, fail(err)
 	}
-	links, err := i.Addresses.AllocateLinks(ctx, request)
+	uplinks, err := i.Addresses.AllocateUplinks(ctx, request, 1+in.Others)
 	if err != nil {
 		return api.Allocated{}, fail(err)
 	}
-	given := api.Allocated{Links: api.Links{IPv4: link(links.IPv4), IPv6: link(links.IPv6)}}
+	given := api.Allocated{Links: linksOf(uplinks[0])}
+	for _, other := range uplinks[1:] {
+		given.Others = append(given.Others, linksOf(other))
+	}
 	request.Role, request.Wants = ipam.Routed, blocks(in.Blocks)
 	if len(request.Wants) == 0 {
 		return given, nil
@@ -118,6 +121,8 @@ func (i *IPAM) Release(ctx context.Context, in api.ReleaseInput) (api.None, erro
 func by(ctx context.Context) ipam.By {
 	return ipam.By{Actor: "ferrodur", Workflow: activity.GetInfo(ctx).WorkflowExecution.ID}
 }
+
+func linksOf(l ipam.Links) api.Links { return api.Links{IPv4: link(l.IPv4), IPv6: link(l.IPv6)} }
 
 func link(l ipam.Link) api.Link {
 	if !l.Prefix.IsValid() {

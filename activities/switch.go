@@ -122,18 +122,15 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 		places  []int
 	)
 	for i, port := range in.Ports {
-		server, err := s.Inventory.Server(ctx, port.Server)
-		if err == nil && server.Switch != in.Switch {
-			err = fmt.Errorf("server %s is cabled to switch %s by now: order the change again: %w", server.Name, server.Switch, switches.ErrUnknownPort)
-		}
+		uplink, err := s.uplink(ctx, in.Switch, port)
 		var intent switches.Intent
 		if err == nil {
-			intent, err = s.intent(ctx, declared, server.Port, port)
+			intent, err = s.intent(ctx, declared, uplink.Port, port)
 		}
 		if err != nil && !concernsPort(err) {
 			return nil, err
 		}
-		outcomes[i] = outcome{port: server.Port, err: err}
+		outcomes[i] = outcome{port: uplink.Port, err: err}
 		if err == nil {
 			intents, places = append(intents, intent), append(places, i)
 		}
@@ -167,6 +164,20 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 		}
 	}
 	return outcomes, s.Inventory.KeepAsked(ctx, asked)
+}
+
+// uplink is the server's cable that a change is for.
+func (s *Switch) uplink(ctx context.Context, name string, in api.ConfigurePortInput) (inventory.Uplink, error) {
+	server, err := s.Inventory.Server(ctx, in.Server)
+	if err != nil {
+		return inventory.Uplink{}, err
+	}
+	uplinks := server.Uplinks()
+	if in.Uplink >= len(uplinks) || uplinks[in.Uplink].Switch != name {
+		return inventory.Uplink{}, fmt.Errorf("uplink %d of server %s is not cabled to switch %s by now: order the change again: %w",
+			in.Uplink+1, server.Name, name, switches.ErrUnknownPort)
+	}
+	return uplinks[in.Uplink], nil
 }
 
 // intent says in the words of switches what a port is to be: what was asked for, and what

@@ -50,14 +50,14 @@ func newEmulated(t *testing.T, heal bool) (*place, *emulator.Device) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	device, err := emulator.Start(listener, emulator.Config{
-		Platform: "arista_eos", Name: "sw1", Ports: []string{"Ethernet1", "Ethernet2"}, User: "ferrodur", Password: secret, Hurry: 1000,
+		Platform: "arista_eos", Name: "sw1", Ports: []string{"Ethernet1", "Ethernet2", "Ethernet3"}, User: "ferrodur", Password: secret, Hurry: 1000,
 	})
 	require.NoError(t, err)
 	t.Cleanup(device.Close)
 	p := newPlace(t, func(d *inventory.Declaration) {
 		sw := &d.Switches[0]
 		sw.Platform, sw.Address, sw.HostKey, sw.Heal = "arista_eos", device.Address(), device.HostKey(), heal
-		sw.Ports = []string{"Ethernet1", "Ethernet2"}
+		sw.Ports = []string{"Ethernet1", "Ethernet2", "Ethernet3"}
 		d.Servers[0].Port = "Ethernet1"
 		second := d.Servers[0]
 		second.Name, second.Port, second.MAC, second.BMC.Address = "s2", "Ethernet2", "02:00:00:00:00:02", "127.0.0.1:2"
@@ -166,6 +166,33 @@ func TestDeclaredPorts(t *testing.T) {
 }
 
 // What someone changes by hand is found, kept while it is there, and forgotten after.
+// A further uplink of a server is a port like the first.
+func TestConfigureUplink(t *testing.T) {
+	p, device := newEmulated(t, false)
+	second := tenantPort("s1", "198.51.100.6/31")
+	second.Uplink = 1
+	ask := api.ConfigurePortsInput{Switch: "sw1", Ports: []api.ConfigurePortInput{tenantPort("s1", "198.51.100.0/31"), second}}
+	results, err := run(p, api.ConfigurePorts, ask)
+	require.NoError(t, err)
+	require.Empty(t, results[0].Error)
+	require.Contains(t, results[1].Error, "uplink 2 of server s1")
+
+	s1, err := p.inventory.Server(t.Context(), "s1")
+	require.NoError(t, err)
+	s1.Others = []inventory.Uplink{{Switch: "sw1", Port: "Ethernet3", MAC: "02:00:00:00:01:01"}}
+	_, err = p.inventory.Apply(t.Context(), inventory.Declaration{Servers: []inventory.Server{s1}})
+	require.NoError(t, err)
+	results, err = run(p, api.ConfigurePorts, ask)
+	require.NoError(t, err)
+	require.Empty(t, results[1].Error)
+	require.Equal(t, "Ethernet3", results[1].Port)
+	require.Contains(t, device.Running(), "ip address 198.51.100.6/31")
+	report, err := run(p, api.AuditSwitch, api.AuditSwitchInput{Switch: "sw1"})
+	require.NoError(t, err)
+	require.Empty(t, report.Drift)
+	require.Equal(t, 2, report.Ports)
+}
+
 // A tenant who speaks BGP announces his blocks, and they are not routed to him besides. The
 // password is looked up at the last moment, and one that is missing is his trouble alone.
 func TestBGPOfAnOrder(t *testing.T) {

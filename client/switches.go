@@ -89,7 +89,7 @@ func startSwitch(ref api.SwitchRef) client.StartWorkflowOptions {
 func (c *Client) SetPorts(ctx context.Context, ref api.SwitchRef, ports ...api.ConfigurePortInput) ([]api.PortResult, error) {
 	requests := make([]string, len(ports))
 	for i, port := range ports {
-		requests[i] = fmt.Sprintf("by hand %s %d", port.Server, time.Now().UnixNano())
+		requests[i] = fmt.Sprintf("by hand %s %d", port.Cable(), time.Now().UnixNano())
 		_, err := c.temporal.SignalWithStartWorkflow(ctx, api.SwitchID(ref.Switch), api.SignalSetPort,
 			api.PortRequest{Request: requests[i], ConfigurePortInput: port}, startSwitch(ref), api.WorkflowSwitch, api.SwitchInput{SwitchRef: ref})
 		if err != nil {

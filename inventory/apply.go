@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -167,7 +168,7 @@ func (a application) servers(ctx context.Context, d Declaration) error {
 	for _, server := range slices.SortedFunc(slices.Values(d.Servers), func(x, y Server) int { return cmp.Compare(x.Name, y.Name) }) {
 		at := slices.IndexFunc(known, func(k Server) bool { return k.Name == server.Name })
 		if at >= 0 {
-			if known[at].declared() == server.declared() {
+			if reflect.DeepEqual(known[at].declared(), server.declared()) {
 				continue
 			}
 			if err := checkHeld(known[at], server); err != nil {
@@ -185,6 +186,9 @@ func (a application) servers(ctx context.Context, d Declaration) error {
 			server.Name, server.Site, server.Rack, server.Plan, server.Switch, server.Port, server.MAC,
 			server.BMC.Address, server.BMC.User, server.BMC.Password, server.Disk,
 			server.Declared.CPUThreads, server.Declared.MemoryMiB, server.Declared.DiskBytes)
+		if err == nil {
+			err = a.others(ctx, server)
+		}
 		if err != nil {
 			return refused("server "+server.Name, err)
 		}
@@ -193,10 +197,28 @@ func (a application) servers(ctx context.Context, d Declaration) error {
 	return nil
 }
 
+// others makes a server's further uplinks what is declared.
+func (a application) others(ctx context.Context, server Server) error {
+	if _, err := a.tx.Exec(ctx, `DELETE FROM inventory.uplinks WHERE server = $1`, server.Name); err != nil {
+		return err
+	}
+	for n, u := range server.Others {
+		_, err := a.tx.Exec(ctx, `INSERT INTO inventory.uplinks (server, place, switch, port, mac) VALUES ($1, $2, $3, $4, $5)`,
+			server.Name, n+1, u.Switch, u.Port, u.MAC)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cables are all uplinks of all servers.
+const cables = `(SELECT name AS server, switch, port, mac FROM inventory.servers UNION ALL SELECT server, switch, port, mac FROM inventory.uplinks) AS cables`
+
 // dropPorts takes away the ports that a declared switch no longer has.
 func (a application) dropPorts(ctx context.Context, d Declaration) error {
 	for _, s := range d.Switches {
-		rows, err := a.tx.Query(ctx, `SELECT switch, port, name FROM inventory.servers
+		rows, err := a.tx.Query(ctx, `SELECT switch, port, server FROM `+cables+`
 			WHERE switch = $1 AND NOT port = ANY(coalesce($2::text[], '{}')) ORDER BY port LIMIT 1`, s.Name, s.Ports)
 		if err != nil {
 			return fmt.Errorf("look for servers on ports of switch %s: %w", s.Name, err)
@@ -218,8 +240,9 @@ func (a application) dropPorts(ctx context.Context, d Declaration) error {
 
 // findDuplicates names the servers that the schema's unique constraints would refuse.
 func (a application) findDuplicates(ctx context.Context, _ Declaration) error {
-	rows, err := a.tx.Query(ctx, `SELECT claim, min(name), max(name) FROM inventory.servers,
-			unnest(ARRAY['port ' || switch || ' ' || port, 'MAC ' || mac, 'BMC ' || bmc_address || ' at ' || site]) AS claim
+	rows, err := a.tx.Query(ctx, `SELECT claim, min(server), max(server) FROM (
+			SELECT server, unnest(ARRAY['port ' || switch || ' ' || port, 'MAC ' || mac]) AS claim FROM `+cables+`
+			UNION ALL SELECT name, 'BMC ' || bmc_address || ' at ' || site FROM inventory.servers) AS claims
 		GROUP BY claim HAVING count(*) > 1 ORDER BY claim LIMIT 1`)
 	if err != nil {
 		return fmt.Errorf("look for servers with the same port, MAC or BMC: %w", err)
@@ -276,7 +299,19 @@ func checkHeld(known, declared Server) error {
 			return HeldChangeError{Server: known.Name, Holder: known.Holder, Field: field.name, From: field.from, To: field.to}
 		}
 	}
+	if !slices.Equal(known.Others, declared.Others) {
+		return HeldChangeError{Server: known.Name, Holder: known.Holder, Field: "uplinks", From: places(known.Others), To: places(declared.Others)}
+	}
 	return nil
+}
+
+// places are where cables lead to.
+func places(uplinks []Uplink) string {
+	var all []string
+	for _, u := range uplinks {
+		all = append(all, fmt.Sprintf("%s of %s", u.Port, u.Switch))
+	}
+	return cmp.Or(strings.Join(all, ", "), "none")
 }
 
 // checkSecrets keeps a secret that was given in place of a reference out of the database.

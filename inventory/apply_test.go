@@ -85,6 +85,26 @@ func TestApplyRefuses(t *testing.T) {
 			func(d *inventory.Declaration) { d.Servers[1].Port = "swp1" },
 			inventory.DuplicateError{What: "port sw1 swp1", First: "srv1", Second: "srv2"},
 		},
+		"an uplink on another server's port": {
+			func(d *inventory.Declaration) {
+				d.Servers[1].Others = []inventory.Uplink{{Switch: "sw1", Port: "swp1", MAC: "02:00:00:00:01:01"}}
+			},
+			inventory.DuplicateError{What: "port sw1 swp1", First: "srv1", Second: "srv2"},
+		},
+		"an uplink with another server's MAC": {
+			func(d *inventory.Declaration) {
+				d.Switches[0].Ports = append(d.Switches[0].Ports, "swp9")
+				d.Servers[1].Others = []inventory.Uplink{{Switch: "sw1", Port: "swp9", MAC: d.Servers[0].MAC}}
+			},
+			inventory.DuplicateError{What: "MAC 02:00:00:00:00:01", First: "srv1", Second: "srv2"},
+		},
+		"another uplink for a held server": {
+			func(d *inventory.Declaration) {
+				d.Switches[0].Ports = append(d.Switches[0].Ports, "swp9")
+				d.Servers[0].Others = []inventory.Uplink{{Switch: "sw1", Port: "swp9", MAC: "02:00:00:00:01:01"}}
+			},
+			inventory.HeldChangeError{Server: "srv1", Holder: "instance/a", Field: "uplinks", From: "none", To: "swp9 of sw1"},
+		},
 		"a MAC that a server not declared here has": {
 			func(d *inventory.Declaration) {
 				d.Servers[1].MAC = d.Servers[0].MAC
@@ -132,6 +152,39 @@ func TestApplyRefuses(t *testing.T) {
 			require.Empty(t, site.Description)
 		})
 	}
+}
+
+// Uplinks come, change places between servers, and go.
+func TestUplinks(t *testing.T) {
+	store, _ := migrated(t)
+	d := rack(2)
+	d.Switches[0].Ports = append(d.Switches[0].Ports, "swp8", "swp9")
+	further := func(port, mac string) []inventory.Uplink {
+		return []inventory.Uplink{{Switch: "sw1", Port: port, MAC: mac}}
+	}
+	d.Servers[0].Others, d.Servers[1].Others = further("swp8", "02:00:00:00:01:01"), further("swp9", "02:00:00:00:01:02")
+	for _, change := range []func(){
+		func() {},
+		func() { d.Servers[0].Others[0].Port, d.Servers[1].Others[0].Port = "swp9", "swp8" },
+		func() { d.Servers[0].Uplink, d.Servers[0].Others[0] = d.Servers[0].Others[0], d.Servers[0].Uplink },
+		func() { d.Servers[1].Others = nil },
+	} {
+		change()
+		_, err := store.Apply(t.Context(), d)
+		require.NoError(t, err)
+		again, err := store.Apply(t.Context(), d)
+		require.NoError(t, err)
+		require.True(t, again.None(), "%v", again)
+		for _, want := range d.Servers {
+			found, err := store.Server(t.Context(), want.Name)
+			require.NoError(t, err)
+			require.Equal(t, want.Uplinks(), found.Uplinks())
+		}
+	}
+	d.Servers = nil
+	d.Switches[0].Ports = []string{"swp1", "swp2"}
+	_, err := store.Apply(t.Context(), d)
+	require.ErrorIs(t, err, inventory.PortInUseError{Switch: "sw1", Port: "swp9", Server: "srv1"})
 }
 
 // A host key that was accepted stays when the switch is declared again without one, and is

@@ -35,6 +35,17 @@ func TestCompareCabling(t *testing.T) {
 		"the switch hears nobody": {&right, seen(),
 			[]inventory.Mismatch{"port swp1 of sw1 hears nobody by LLDP, expected srv1 (02:00:00:00:00:01)"}},
 	}
+	t.Run("a further uplink", func(t *testing.T) {
+		server := server
+		server.Others = []inventory.Uplink{{Switch: "sw2", Port: "swp1", MAC: "02:00:00:00:01:01"}}
+		hardware := found()
+		hardware.NICs[0].Neighbour = &right
+		hardware.NICs = append(hardware.NICs, report.NIC{Name: "eth1", MAC: "02:00:00:00:01:01"})
+		require.Empty(t, inventory.CompareCabling(server, hardware, seen(self)))
+		hardware.NICs[1].Neighbour = &report.Neighbour{System: "sw2", Port: "swp9"}
+		require.Equal(t, []inventory.Mismatch{"NIC eth1 (02:00:00:00:01:01) is cabled to port swp9 of sw2, expected port swp1 of sw2"},
+			inventory.CompareCabling(server, hardware, seen(self)))
+	})
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			hardware := found()

@@ -34,8 +34,10 @@ func Compare(server Server, plan Plan, found report.Hardware) []Mismatch {
 	var short []Mismatch
 	miss := func(format string, args ...any) { short = append(short, Mismatch(fmt.Sprintf(format, args...))) }
 
-	if !hasMAC(found.NICs, server.MAC) {
-		miss("no NIC has the MAC %s: is it cabled and declared right?", server.MAC)
+	for _, uplink := range server.Uplinks() {
+		if !hasMAC(found.NICs, uplink.MAC) {
+			miss("no NIC has the MAC %s: is it cabled and declared right?", uplink.MAC)
+		}
 	}
 	if want := max(server.Declared.CPUThreads, plan.Threads); found.CPU.Threads < want {
 		miss("%d CPU threads, not %d", found.CPU.Threads, want)

@@ -70,9 +70,9 @@ func rack(n int) inventory.Declaration {
 		port := fmt.Sprintf("swp%d", i)
 		d.Switches[0].Ports = append(d.Switches[0].Ports, port)
 		d.Servers = append(d.Servers, inventory.Server{
-			Name: fmt.Sprintf("srv%d", i), Site: "ewr1", Rack: "r1", Plan: "c1.small", Switch: "sw1", Port: port,
-			MAC: fmt.Sprintf("02:00:00:00:00:%02x", i),
-			BMC: inventory.BMC{Address: fmt.Sprintf("192.0.2.%d", 100+i), User: "admin", Password: "env:BMC_PASSWORD"},
+			Name: fmt.Sprintf("srv%d", i), Site: "ewr1", Rack: "r1", Plan: "c1.small",
+			Uplink: inventory.Uplink{Switch: "sw1", Port: port, MAC: fmt.Sprintf("02:00:00:00:00:%02x", i)},
+			BMC:    inventory.BMC{Address: fmt.Sprintf("192.0.2.%d", 100+i), User: "admin", Password: "env:BMC_PASSWORD"},
 		})
 	}
 	return d

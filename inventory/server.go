@@ -15,9 +15,8 @@ type Server struct {
 	Site   string
 	Rack   string
 	Plan   string
-	Switch string
-	Port   string
-	MAC    string // of the NIC on that port, lower case with colons
+	Uplink          // the one that it boots by
+	Others []Uplink // further ones, to the same switch or to others
 	BMC    BMC
 	Disk   string // device path that images go onto; empty means the smallest that fits
 
@@ -32,6 +31,16 @@ type Server struct {
 	Unwiped     string           // the instance whose data may be on its disks, if any
 	Hardware    *report.Hardware // what the agent found; nil before the first inspection
 }
+
+// Uplink is a cable between a NIC of a server and a port of a switch.
+type Uplink struct {
+	Switch string `json:"switch"`
+	Port   string `json:"port"`
+	MAC    string `json:"mac"` // of the NIC, lower case with colons
+}
+
+// Uplinks are all cables of a server, the one that it boots by first.
+func (s Server) Uplinks() []Uplink { return append([]Uplink{s.Uplink}, s.Others...) }
 
 // BMC is a server's out-of-band controller.
 type BMC struct {
@@ -57,7 +66,8 @@ type ServerFilter struct {
 
 const serverColumns = `SELECT name, site, rack, plan, switch, port, mac, bmc_address, bmc_login, bmc_password, disk,
 	cpu_threads, memory_mib, disk_bytes, state, state_reason,
-	coalesce(instance, ''), coalesce(holder, ''), coalesce(unwiped, ''), hardware
+	coalesce(instance, ''), coalesce(holder, ''), coalesce(unwiped, ''), hardware,
+	(SELECT json_agg(json_build_object('switch', u.switch, 'port', u.port, 'mac', u.mac) ORDER BY place) FROM inventory.uplinks u WHERE u.server = servers.name)
 	FROM inventory.servers`
 
 func scanServer(row pgx.CollectableRow) (Server, error) {
@@ -65,7 +75,7 @@ func scanServer(row pgx.CollectableRow) (Server, error) {
 	err := row.Scan(&s.Name, &s.Site, &s.Rack, &s.Plan, &s.Switch, &s.Port, &s.MAC,
 		&s.BMC.Address, &s.BMC.User, &s.BMC.Password, &s.Disk,
 		&s.Declared.CPUThreads, &s.Declared.MemoryMiB, &s.Declared.DiskBytes, &s.State, &s.StateReason,
-		&s.Instance, &s.Holder, &s.Unwiped, &s.Hardware)
+		&s.Instance, &s.Holder, &s.Unwiped, &s.Hardware, &s.Others)
 	return s, err
 }
 

@@ -35,15 +35,33 @@ func (s *Store) Allocate(ctx context.Context, r Request) ([]Allocation, error) {
 // AllocateLinks gives an owner one link of each family that the site has pools of the
 // role for, as Allocate does. The request's wants are filled in.
 func (s *Store) AllocateLinks(ctx context.Context, r Request) (Links, error) {
-	r.Wants = []Want{
-		{Name: string(r.Role), Family: IPv4, IfPooled: true},
-		{Name: string(r.Role), Family: IPv6, IfPooled: true},
-	}
-	answer, err := s.Allocate(ctx, r)
+	uplinks, err := s.AllocateUplinks(ctx, r, 1)
 	if err != nil {
 		return Links{}, err
 	}
-	return Links{IPv4: answer[0].Link, IPv6: answer[1].Link}, nil
+	return uplinks[0], nil
+}
+
+// AllocateUplinks is AllocateLinks for a server with several uplinks, of which each has links
+// of its own: all of them or none. The first one's are those of AllocateLinks.
+func (s *Store) AllocateUplinks(ctx context.Context, r Request, uplinks int) ([]Links, error) {
+	r.Wants = nil
+	for n := range uplinks {
+		name := string(r.Role)
+		if n > 0 {
+			name = fmt.Sprintf("%s-%d", r.Role, n+1)
+		}
+		r.Wants = append(r.Wants, Want{Name: name, Family: IPv4, IfPooled: true}, Want{Name: name, Family: IPv6, IfPooled: true})
+	}
+	answer, err := s.Allocate(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	links := make([]Links, uplinks)
+	for n := range links {
+		links[n] = Links{IPv4: answer[2*n].Link, IPv6: answer[2*n+1].Link}
+	}
+	return links, nil
 }
 
 // poolUse is what pools are chosen by, and what is locked together.

@@ -104,6 +104,7 @@ type serverRow struct {
 	Switch string                `json:"switch"`
 	Port   string                `json:"port"`
 	MAC    string                `json:"mac"`
+	Others []inventory.Uplink    `json:"others,omitempty"`
 	State  inventory.ServerState `json:"state"`
 	Reason string                `json:"reason,omitempty"`
 	Holder string                `json:"holder,omitempty"`
@@ -111,7 +112,7 @@ type serverRow struct {
 
 func rowOf(s inventory.Server) serverRow {
 	return serverRow{
-		Name: s.Name, Site: s.Site, Rack: s.Rack, Plan: s.Plan, Switch: s.Switch, Port: s.Port, MAC: s.MAC,
+		Name: s.Name, Site: s.Site, Rack: s.Rack, Plan: s.Plan, Switch: s.Switch, Port: s.Port, MAC: s.MAC, Others: s.Others,
 		State: s.State, Reason: s.StateReason, Holder: s.Holder,
 	}
 }
@@ -187,6 +188,9 @@ func (c *cli) showCommand() *cobra.Command {
 				"server": rowOf(server), "hardware": server.Hardware, "burn_ins": orEmpty(burnIns), "wipes": orEmpty(wipes), "events": orEmpty(events),
 			}
 			return c.print(document, func(t table.Writer) {
+				for _, uplink := range server.Uplinks() {
+					t.AppendRow(table.Row{"uplink", fmt.Sprintf("%s to port %s of %s", uplink.MAC, uplink.Port, uplink.Switch)})
+				}
 				t.AppendRow(table.Row{"state", fmt.Sprintf("%s %s", server.State, server.StateReason)})
 				if h := server.Hardware; h != nil {
 					t.AppendRow(table.Row{"processor", fmt.Sprintf("%s, %d threads", h.CPU.Model, h.CPU.Threads)})

@@ -44,7 +44,7 @@ func (c *cli) switchQueueCommand() *cobra.Command {
 					case q.Preview != nil:
 						standing, lines = "shown", cmp.Or(q.Preview.Error, c.coloured(q.Preview.Lines))
 					}
-					t.AppendRow(table.Row{q.Request, q.Server, q.Profile, q.Instance, standing, time.Since(q.Since).Round(time.Second), lines})
+					t.AppendRow(table.Row{q.Request, q.Cable(), q.Profile, q.Instance, standing, time.Since(q.Since).Round(time.Second), lines})
 				}
 			})
 		},

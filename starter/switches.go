@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -191,7 +192,7 @@ func (c *cli) portRows(ctx context.Context, name string) ([]portRow, error) {
 	for _, port := range declared.Ports {
 		row := portRow{Port: port}
 		for _, server := range servers {
-			if server.Switch == name && server.Port == port {
+			if slices.ContainsFunc(server.Uplinks(), func(u inventory.Uplink) bool { return u.Switch == name && u.Port == port }) {
 				row.Server = server.Name
 			}
 		}

@@ -25,16 +25,22 @@ func (j *journey) provisioningLinks(ctx workflow.Context) (api.Links, error) {
 	return given.Links, err
 }
 
-// openPort lets the server reach the boot service, and nothing else.
+// openPort lets the server reach the boot service by the cable that it boots by, and nothing
+// else.
 func (j *journey) openPort(ctx workflow.Context) error {
 	links, err := j.provisioningLinks(ctx)
 	if err != nil {
 		return err
 	}
-	return j.configurePort(ctx, api.ConfigurePortInput{Profile: api.ProvisioningProfile, Links: links})
+	return j.configurePorts(ctx, func(uplink int) api.ConfigurePortInput {
+		if uplink > 0 {
+			return quarantine(uplink)
+		}
+		return api.ConfigurePortInput{Profile: api.ProvisioningProfile, Links: links}
+	})
 }
 
-// closePort powers the server off, takes its boot target away and shuts its port.
+// closePort powers the server off, takes its boot target away and shuts its ports.
 func (j *journey) closePort(ctx workflow.Context) error {
 	server := j.state.Server.Name
 	if err := do(j.bmcWork(ctx, "power off "+server), api.PowerOff, api.BMCInput{Server: server}); err != nil {
@@ -43,7 +49,7 @@ func (j *journey) closePort(ctx workflow.Context) error {
 	if err := do(j.bootWork(ctx, "no boot target for "+server, brief), api.ClearBootTarget, api.ClearBootTargetInput{Server: server, Instance: j.tenant}); err != nil {
 		return err
 	}
-	return j.configurePort(ctx, api.ConfigurePortInput{Profile: api.QuarantineProfile})
+	return j.configurePorts(ctx, quarantine)
 }
 
 // bootJob is a job for the agent.

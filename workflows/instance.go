@@ -85,12 +85,12 @@ func (i *instance) freeServer(ctx workflow.Context) error {
 func (i *instance) allocateAddresses(ctx workflow.Context) error {
 	given, err := call(i.ipam(ctx, "tenant links"), api.AllocateAddresses, api.AllocateInput{
 		Owner: i.state.ID, Site: i.order.Site, Role: api.TenantPool, Plan: i.order.Plan, Tenant: i.order.Tenant, Blocks: i.order.Blocks,
-		Network: i.order.Network,
+		Network: i.order.Network, Others: len(i.state.Server.Others),
 	})
 	if err != nil {
 		return err
 	}
-	i.state.Addresses, i.state.Blocks = given.Links, given.Blocks
+	i.state.Addresses, i.state.Others, i.state.Blocks = given.Links, given.Others, given.Blocks
 	return nil
 }
 
@@ -123,7 +123,7 @@ func (i *instance) install(ctx workflow.Context) error {
 	}
 	_, target, err := i.runAgent(ctx, bootJob{kind: api.JobInstall, await: api.AwaitInstall, install: &api.InstallTarget{
 		Instance: i.state.ID, Image: i.order.Image, Hostname: i.hostname(), SSHKeys: i.order.SSHKeys,
-		Links: i.state.Addresses, UserData: i.order.UserData,
+		Links: i.state.Addresses, Others: i.state.Others, UserData: i.order.UserData,
 	}})
 	if err != nil {
 		return err
@@ -177,16 +177,25 @@ func (i *instance) route(ctx workflow.Context) (err error) {
 }
 
 func (i *instance) connect(ctx workflow.Context) error {
-	return i.configurePort(ctx, api.ConfigurePortInput{
-		Profile: api.TenantProfile, Links: i.state.Addresses, Blocks: slices.Concat(i.state.Blocks, i.state.Elastic),
-		BGP: i.order.BGP, Instance: i.state.ID, Network: i.order.Network,
+	return i.configurePorts(ctx, func(uplink int) api.ConfigurePortInput {
+		links := i.state.Addresses
+		if uplink > 0 {
+			if len(i.state.Others) < uplink { // in a network the server is by one uplink
+				return quarantine(uplink)
+			}
+			links = i.state.Others[uplink-1]
+		}
+		return api.ConfigurePortInput{
+			Profile: api.TenantProfile, Links: links, Blocks: slices.Concat(i.state.Blocks, i.state.Elastic),
+			BGP: i.order.BGP, Instance: i.state.ID, Network: i.order.Network,
+		}
 	})
 }
 
 // disconnectTenant cuts the tenant off at once, before anything that takes time.
 func (i *instance) disconnectTenant(ctx workflow.Context) error {
 	i.state.Elastic = nil
-	return i.configurePort(ctx, api.ConfigurePortInput{Profile: api.QuarantineProfile})
+	return i.configurePorts(ctx, quarantine)
 }
 
 func (i *instance) verify(ctx workflow.Context) error {

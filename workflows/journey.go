@@ -50,6 +50,7 @@ type journey struct {
 	travelled   []step              // steps begun, in order
 	boots       int                 // boot targets made so far
 
+	waiting  []string                  // workflows that are waited for
 	requests int                       // changes of the port asked for so far
 	ports    map[string]api.PortResult // answers of switches that nobody has looked at, by request
 }

@@ -1,7 +1,9 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -20,7 +22,34 @@ const (
 	portPause    = 5 * time.Second
 )
 
-// configurePort makes the server's port what it should be.
+// configurePorts makes the ports of the server's uplinks what they should be, all at the same
+// time: one whose switch is away keeps no other open. It waits for all of them.
+func (j *journey) configurePorts(ctx workflow.Context, ports func(uplink int) api.ConfigurePortInput) error {
+	uplinks := j.state.Server.Uplinks()
+	if len(uplinks) == 1 {
+		return j.configurePort(ctx, ports(0))
+	}
+	errs := make([]error, len(uplinks))
+	all := workflow.NewWaitGroup(ctx)
+	for n := range uplinks {
+		all.Add(1)
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			defer all.Done()
+			port := ports(n)
+			port.Uplink = n
+			errs[n] = j.configurePort(ctx, port)
+		})
+	}
+	all.Wait(ctx)
+	return errors.Join(errs...)
+}
+
+// quarantine is what a port is that nobody is to use.
+func quarantine(int) api.ConfigurePortInput {
+	return api.ConfigurePortInput{Profile: api.QuarantineProfile}
+}
+
+// configurePort makes the port of one of the server's uplinks what it should be.
 func (j *journey) configurePort(ctx workflow.Context, port api.ConfigurePortInput) error {
 	server := j.state.Server
 	port.Server = server.Name
@@ -49,16 +78,22 @@ func (j *journey) configurePort(ctx workflow.Context, port api.ConfigurePortInpu
 // that is away, or paused by an operator, is a wait and not a failure.
 func (j *journey) askForPort(ctx workflow.Context, port api.ConfigurePortInput) (api.PortResult, error) {
 	self := workflow.GetInfo(ctx).WorkflowExecution
-	writer := api.SwitchID(j.state.Server.Switch)
+	uplink := j.state.Server.Uplinks()[port.Uplink]
+	writer := api.SwitchID(uplink.Switch)
 	j.requests++
 	request := api.PortRequest{
 		Request: fmt.Sprintf("%s/%d", self.RunID, j.requests), Caller: api.Caller{Workflow: self.ID, Run: self.RunID}, ConfigurePortInput: port,
 	}
-	j.waitFor(ctx, writer)
-	defer j.waitFor(ctx, "")
+	j.waiting = append(j.waiting, writer)
+	j.showWaiting(ctx)
+	defer func() {
+		at := slices.Index(j.waiting, writer)
+		j.waiting = slices.Delete(j.waiting, at, at+1)
+		j.showWaiting(ctx)
+	}()
 	for until := workflow.Now(ctx).Add(j.limits.Switch); ; {
 		err := do(j.inventory(ctx, fmt.Sprintf("ask %s for %s", writer, port.Profile)), api.RequestPort,
-			api.RequestPortInput{SwitchRef: api.SwitchRef{Switch: j.state.Server.Switch, Site: j.state.Server.Site}, PortRequest: request})
+			api.RequestPortInput{SwitchRef: api.SwitchRef{Switch: uplink.Switch, Site: j.state.Server.Site}, PortRequest: request})
 		if err != nil {
 			return api.PortResult{}, err
 		}
@@ -76,14 +111,17 @@ func (j *journey) askForPort(ctx workflow.Context, port api.ConfigurePortInput) 
 			return result, nil
 		case !workflow.Now(ctx).Before(until):
 			return api.PortResult{}, fmt.Errorf("workflow %s has not configured port %s of %s within %s: see its queue, and whether a switch worker of %s reaches the switch",
-				writer, j.state.Server.Port, j.state.Server.Switch, j.limits.Switch, j.state.Server.Site)
+				writer, uplink.Port, uplink.Switch, j.limits.Switch, j.state.Server.Site)
 		}
 	}
 }
 
-// waitFor shows what the journey waits for; empty: nothing.
-func (j *journey) waitFor(ctx workflow.Context, id string) {
-	j.state.WaitsFor = id
+// showWaiting shows the first of those that the journey waits for.
+func (j *journey) showWaiting(ctx workflow.Context) {
+	j.state.WaitsFor = ""
+	if len(j.waiting) > 0 {
+		j.state.WaitsFor = j.waiting[0]
+	}
 	workflow.SetCurrentDetails(ctx, details(j.state))
 }
 

@@ -51,10 +51,16 @@ func details(s api.State) string {
 		fmt.Fprintf(&b, "Waits for the workflow `%s`.\n\n", s.WaitsFor)
 	}
 	if s.Server.Name != "" {
-		fmt.Fprintf(&b, "- server: `%s` at %s, port `%s` of `%s`\n", s.Server.Name, s.Server.Site, s.Server.Port, s.Server.Switch)
+		fmt.Fprintf(&b, "- server: `%s` at %s", s.Server.Name, s.Server.Site)
+		for _, uplink := range s.Server.Uplinks() {
+			fmt.Fprintf(&b, ", port `%s` of `%s`", uplink.Port, uplink.Switch)
+		}
+		b.WriteString("\n")
 	}
-	for _, link := range s.Addresses.List() {
-		fmt.Fprintf(&b, "- address: `%s`\n", link.Server.Addr())
+	for _, links := range append([]api.Links{s.Addresses}, s.Others...) {
+		for _, link := range links.List() {
+			fmt.Fprintf(&b, "- address: `%s`\n", link.Server.Addr())
+		}
 	}
 	for _, block := range s.Blocks {
 		fmt.Fprintf(&b, "- block: `%s`\n", block)

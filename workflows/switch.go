@@ -121,9 +121,9 @@ func (w *switchWriter) enqueue(ctx workflow.Context, request api.PortRequest) {
 		return
 	}
 	queued := api.QueuedPort{PortRequest: request, Since: workflow.Now(ctx)}
-	// What the server's port was to be before is of no interest any more.
+	// What the uplink's port was to be before is of no interest any more.
 	for i, q := range w.state.Queue {
-		if q.Server == request.Server && !q.Applying {
+		if q.Server == request.Server && q.Uplink == request.Uplink && !q.Applying {
 			w.state.Queue[i] = queued
 			w.done(ctx, q, api.PortResult{Error: "a later change of the port took this one's place", ErrorType: api.ErrorAborted})
 			return
@@ -229,7 +229,7 @@ func (w *switchWriter) work(ctx workflow.Context, places []int, dryRun bool) ([]
 	var changes []string
 	for _, i := range places {
 		in.Ports = append(in.Ports, w.state.Queue[i].ConfigurePortInput)
-		changes = append(changes, fmt.Sprintf("%s: %s", w.state.Queue[i].Server, w.state.Queue[i].Profile))
+		changes = append(changes, fmt.Sprintf("%s: %s", w.state.Queue[i].Cable(), w.state.Queue[i].Profile))
 	}
 	summary := strings.Join(changes, ", ")
 	if n := len(changes); n > 3 {
@@ -452,7 +452,7 @@ func switchDetails(s api.SwitchState) string {
 		case q.Preview != nil:
 			state = fmt.Sprintf("shown: %d lines", len(q.Preview.Lines))
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", q.Server, q.Profile, q.Instance, state, q.Since.UTC().Format(time.RFC3339))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", q.Cable(), q.Profile, q.Instance, state, q.Since.UTC().Format(time.RFC3339))
 	}
 	for _, d := range slices.Backward(s.Done) {
 		if d.Result.Error != "" {

@@ -337,3 +337,22 @@ func TestAudit(t *testing.T) {
 		t.Errorf("asked %d: %+v", asked, result)
 	}
 }
+
+// What is asked for one of a server's uplinks does not take the place of what is asked for
+// another.
+func TestSwitchTellsUplinksApart(t *testing.T) {
+	r := newRack(t)
+	r.update(t, time.Second, api.UpdateMode, api.ModeInput{Mode: api.ModePaused}, false)
+	r.env.RegisterDelayedCallback(func() {
+		for n, request := range []string{"r1", "r2"} {
+			r.env.SignalWorkflow(api.SignalSetPort, api.PortRequest{
+				Request: request, Caller: api.Caller{Workflow: "instance/o-1"},
+				ConfigurePortInput: api.ConfigurePortInput{Server: "s1", Uplink: n, Profile: api.TenantProfile},
+			})
+		}
+	}, time.Minute)
+	r.update(t, time.Hour, api.UpdateMode, api.ModeInput{Mode: api.ModeApply}, false)
+	r.run(t, 2*time.Hour, sw1)
+	r.told(t, "r1", 1, "")
+	r.told(t, "r2", 1, "")
+}

@@ -26,28 +26,30 @@ import (
 type world struct {
 	mu       sync.Mutex
 	env      *testsuite.TestWorkflowEnvironment
-	holder   string            // who holds the one server
-	server   string            // its state
-	instance string            // the instance's state
-	links    map[string]bool   // owners of links
-	name     string            // the instance's name in the DNS
-	routed   []netip.Prefix    // to the server, by its port
-	elastic  []netip.Prefix    // blocks that are at the instance
-	port     api.Profile       // the server's port
-	away     bool              // the switch
-	asked    *api.PortRequest  // of the switch, and not yet done
-	powered  bool              // the server's power
-	disk     string            // "", "tenant", "clean"
-	target   string            // live boot target
-	job      api.JobKind       // its job
-	calls    map[string]int    // activity → runs
-	faults   map[string]*fault // activity → how it fails
-	trail    []string          // effects, in order
-	wipes    int               // proofs stored
-	burnIn   report.BurnIn     // what the agent will report
-	short    []string          // hardware mismatches to report
-	heard    string            // who the switch hears on the server's port, while it is powered
-	patience time.Duration     // that the last verification had
+	holder   string                   // who holds the one server
+	server   string                   // its state
+	instance string                   // the instance's state
+	links    map[string]bool          // owners of links
+	name     string                   // the instance's name in the DNS
+	routed   []netip.Prefix           // to the server, by its port
+	elastic  []netip.Prefix           // blocks that are at the instance
+	port     api.Profile              // the server's port
+	away     bool                     // the switch
+	asked    []api.PortRequest        // of the switches, and not yet done
+	uplinks  []api.Uplink             // of the server, beside the one to the switch that may be away
+	others   []api.ConfigurePortInput // what became of their ports
+	powered  bool                     // the server's power
+	disk     string                   // "", "tenant", "clean"
+	target   string                   // live boot target
+	job      api.JobKind              // its job
+	calls    map[string]int           // activity → runs
+	faults   map[string]*fault        // activity → how it fails
+	trail    []string                 // effects, in order
+	wipes    int                      // proofs stored
+	burnIn   report.BurnIn            // what the agent will report
+	short    []string                 // hardware mismatches to report
+	heard    string                   // who the switch hears on the server's port, while it is powered
+	patience time.Duration            // that the last verification had
 }
 
 // fault makes runs of an activity fail. Before: without its effect; else the effect is
@@ -68,13 +70,13 @@ func newWorld(t *testing.T) *world {
 	}
 	w.env.SetTestTimeout(20 * time.Second)
 	workflows.Register(w.env)
-	handle(w, api.FindServer, func(api.FindServerInput) (api.Server, error) { return theServer, nil })
+	handle(w, api.FindServer, func(api.FindServerInput) (api.Server, error) { return w.found(), nil })
 	handle(w, api.ReserveServer, func(in api.ReserveServerInput) (api.Server, error) {
 		if w.holder != in.Instance && w.server != "available" {
 			return api.Server{}, temporal.NewNonRetryableApplicationError("no c1.small is available at ewr1", api.ErrorRefused, nil)
 		}
 		w.holder, w.server = in.Instance, "reserved"
-		return theServer, nil
+		return w.found(), nil
 	})
 	handle(w, api.FreeServer, func(in api.FreeServerInput) (api.None, error) {
 		if w.holder == in.Instance {
@@ -133,6 +135,14 @@ func newWorld(t *testing.T) *world {
 			return api.Allocated{Links: api.Links{IPv4: api.Link{Switch: netip.MustParsePrefix("203.0.113.0/31"), Server: netip.MustParsePrefix("203.0.113.1/31")}}}, nil
 		}
 		given := api.Allocated{Links: tenantLinks}
+		for n := range in.Others {
+			if in.Network != "" {
+				break
+			}
+			given.Others = append(given.Others, api.Links{IPv4: api.Link{
+				Switch: netip.MustParsePrefix(fmt.Sprintf("198.51.100.%d/31", 2*n+2)), Server: netip.MustParsePrefix(fmt.Sprintf("198.51.100.%d/31", 2*n+3)),
+			}})
+		}
 		if in.Blocks.IPv4 > 0 {
 			given.Blocks = []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("192.0.2.0/%d", in.Blocks.IPv4))}
 		}
@@ -155,7 +165,7 @@ func newWorld(t *testing.T) *world {
 	})
 	handle(w, api.ListElastic, func(api.ListElasticInput) ([]netip.Prefix, error) { return w.elastic, nil })
 	handle(w, api.RequestPort, func(in api.RequestPortInput) (api.None, error) {
-		w.asked = &in.PortRequest
+		w.asked = append(w.asked, in.PortRequest)
 		w.serveSwitch()
 		return api.None{}, nil
 	})
@@ -239,13 +249,20 @@ func handle[In, Out any](w *world, name api.Activity[In, Out], effect func(In) (
 // configurePort names the switch's own work among the faults and the calls.
 const configurePort = "ConfigurePort"
 
-// serveSwitch does what the switch's workflow was last asked for, unless it is away.
+// serveSwitch does what the switches' workflows were asked for, but the one that is away.
 func (w *world) serveSwitch() {
-	if w.away || w.asked == nil {
-		return
-	}
-	in := *w.asked
+	asked := w.asked
 	w.asked = nil
+	for _, in := range asked {
+		if w.away && in.Uplink == 0 {
+			w.asked = append(w.asked, in)
+		} else {
+			w.carryOut(in)
+		}
+	}
+}
+
+func (w *world) carryOut(in api.PortRequest) {
 	w.calls[configurePort]++
 	answer := api.PortAnswer{Request: in.Request}
 	fault := w.faults[configurePort]
@@ -262,10 +279,21 @@ func (w *world) serveSwitch() {
 		if in.Profile == api.TenantProfile && w.disk != "tenant" {
 			answer.Result.Error = "test: the tenant's port is opened before the install"
 		}
-		w.trail = append(w.trail, configurePort)
-		w.port, w.routed = in.Profile, in.Blocks
+		if in.Uplink > 0 {
+			w.others[in.Uplink-1] = in.ConfigurePortInput
+		} else {
+			w.trail = append(w.trail, configurePort)
+			w.port, w.routed = in.Profile, in.Blocks
+		}
 	}
 	w.env.SignalWorkflow(api.SignalPort, answer)
+}
+
+// found is the server as the inventory has it.
+func (w *world) found() api.Server {
+	server := theServer
+	server.Others = w.uplinks
+	return server
 }
 
 // awayFrom takes the switch away for a time of the test's clock.
@@ -293,6 +321,9 @@ func (w *world) held() []string {
 	}
 	note(w.holder != "", "the server is held by %s", w.holder)
 	note(w.port != api.QuarantineProfile, "the port is %s", w.port)
+	for n, other := range w.others {
+		note(other.Profile != api.QuarantineProfile, "port %d is %s", n+2, other.Profile)
+	}
 	note(w.powered, "the server is on")
 	note(w.name != "", "the DNS knows %s", w.name)
 	note(w.disk == "tenant", "the disk holds the tenant's data")

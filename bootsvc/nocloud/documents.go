@@ -1,6 +1,9 @@
 package nocloud
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+)
 
 type metaData struct {
 	InstanceID string   `yaml:"instance-id"`
@@ -31,7 +34,7 @@ type nameservers struct {
 }
 
 // uplink is what the NIC is called in the machine: found by its MAC and renamed, since the
-// renderer for ifupdown cannot match by MAC.
+// renderer for ifupdown cannot match by MAC. Further ones are eth1 and so on.
 const uplink = "eth0"
 
 // networkConfig names the gateways by gateway4 and gateway6. They are called deprecated,
@@ -50,7 +53,18 @@ func (s Seed) networkConfig() networkConfig {
 	if len(s.DNS) > 0 {
 		nic.Nameservers = &nameservers{Addresses: s.DNS}
 	}
-	return networkConfig{Version: 2, Ethernets: map[string]ethernet{uplink: nic}}
+	nics := map[string]ethernet{uplink: nic}
+	for n, other := range s.Others {
+		name := fmt.Sprintf("eth%d", n+1)
+		further := ethernet{Match: match{MAC: other.MAC}, SetName: name}
+		for _, address := range []netip.Prefix{other.IPv4, other.IPv6} {
+			if address.IsValid() {
+				further.Addresses = append(further.Addresses, address)
+			}
+		}
+		nics[name] = further
+	}
+	return networkConfig{Version: 2, Ethernets: nics}
 }
 
 type vendorData struct {

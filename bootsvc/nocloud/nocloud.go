@@ -32,10 +32,18 @@ type Seed struct {
 	Hostname    string
 	MAC         string // of the NIC with the addresses, colon form
 	IPv4, IPv6  Link   // either may be zero, not both
+	Others      []NIC  // further ones, each with addresses and no gateway
 	DNS         []netip.Addr
 	SSHKeys     []string // lines of authorized_keys, for the image's own user
 	UserData    []byte   // handed over as it is; empty for none
 	CallHomeURL string   // empty: do not call home
+}
+
+// NIC is a further network card. What leaves by it the tenant decides: by BGP, or routes of
+// his own.
+type NIC struct {
+	MAC        string       // colon form
+	IPv4, IPv6 netip.Prefix // either may be zero, not both
 }
 
 // Link is an address with its prefix length, and the gateway on the same link.
@@ -103,6 +111,11 @@ func (s Seed) validate() error {
 	}{{s.IPv4, true}, {s.IPv6, false}} {
 		if !link.IsZero() && (link.Address.Addr().Is4() != link.is4 || !link.Address.Contains(link.Gateway) || link.Gateway == link.Address.Addr()) {
 			return invalid("gateway %s does not fit address %s", link.Gateway, link.Address)
+		}
+	}
+	for _, nic := range s.Others {
+		if _, err := net.ParseMAC(nic.MAC); err != nil || !nic.IPv4.IsValid() && !nic.IPv6.IsValid() {
+			return invalid("NIC %q has no Ethernet address, or no other", nic.MAC)
 		}
 	}
 	for _, key := range s.SSHKeys {

@@ -13,6 +13,7 @@ func seed() nocloud.Seed {
 		InstanceID: "o-1", Hostname: "web1", MAC: "52:54:00:00:00:01",
 		IPv4:        nocloud.Link{Address: netip.MustParsePrefix("203.0.113.1/31"), Gateway: netip.MustParseAddr("203.0.113.0")},
 		IPv6:        nocloud.Link{Address: netip.MustParsePrefix("2001:db8::1/127"), Gateway: netip.MustParseAddr("2001:db8::")},
+		Others:      []nocloud.NIC{{MAC: "52:54:00:00:00:02", IPv4: netip.MustParsePrefix("203.0.113.3/31")}},
 		DNS:         []netip.Addr{netip.MustParseAddr("192.0.2.53")},
 		SSHKeys:     []string{"ssh-ed25519 AAAA me: #1"},
 		CallHomeURL: "http://192.0.2.1:8080/call-home/T",
@@ -44,6 +45,12 @@ ethernets:
     nameservers:
       addresses:
         - 192.0.2.53
+  eth1:
+    match:
+      macaddress: "52:54:00:00:00:02"
+    set-name: eth1
+    addresses:
+      - 203.0.113.3/31
 `,
 		nocloud.UserData: "#cloud-config\n{}\n",
 		nocloud.VendorData: `#cloud-config

@@ -46,9 +46,13 @@ func run(ctx context.Context, m *testing.M) int {
 		fmt.Println(err)
 		return 1
 	}
+	servers := stack.Servers()
+	for i := range servers {
+		servers[i].DualHomed = true
+	}
 	world, err = stack.Start(ctx, stack.Config{
 		Dir: filepath.Join(dir, "s"), Prefix: "e2e", Out: os.Stdout,
-		Servers: append(stack.Servers(), rack.Server{Firmware: machine.BIOS, Bridged: true}),
+		Servers: append(servers, rack.Server{Firmware: machine.BIOS, Bridged: true}),
 	})
 	if err != nil {
 		fmt.Println(err)

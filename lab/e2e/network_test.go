@@ -114,7 +114,8 @@ func mustBeIn(ctx context.Context, t *testing.T, server string, vlan int) {
 
 // mustCarryWhatIsRouted has a tenant send from his link, from his block, from an elastic
 // block that is moved to him and away again, and from an address that is not his. What is
-// not routed to him does not arrive.
+// not routed to him does not arrive. So it is on the second uplink, where the first one's
+// link is not his.
 func mustCarryWhatIsRouted(ctx context.Context, t *testing.T, c tenant, state api.State) {
 	t.Helper()
 	const owner = "customer/e2e"
@@ -130,28 +131,38 @@ func mustCarryWhatIsRouted(ctx context.Context, t *testing.T, c tenant, state ap
 
 	own, block, borrowed := state.Addresses.IPv4.Server.Addr(), state.Blocks[0].Addr(), netip.MustParseAddr("198.51.100.250")
 	elastic := rack.Layout().Elastic.Addr()
-	seen := c.knock(ctx, t, state, own, block, elastic, borrowed)
+	seen := c.knock(ctx, t, state, rack.Layout().Boot, own, block, elastic, borrowed)
 	if seen[own] == 0 || seen[block] == 0 || seen[elastic] == 0 || seen[borrowed] > 0 {
 		t.Errorf("packets that arrived: %v; there should be some from each but %s", seen, borrowed)
 	}
+	second := state.Others[0].IPv4
+	beyond := netip.MustParseAddr("192.0.2.11") // at the site; what logs in is elsewhere
+	_, err := world.Login(ctx, state.Addresses, "debian", c.key, fmt.Sprintf("sudo ip route add %s via %s dev eth1", beyond, second.Switch.Addr()))
+	must(t, err)
+	seen = c.knock(ctx, t, state, beyond, own, second.Server.Addr(), block, elastic, borrowed)
+	if seen[own] > 0 || seen[second.Server.Addr()] == 0 || seen[block] == 0 || seen[elastic] == 0 || seen[borrowed] > 0 {
+		t.Errorf("packets that arrived by the second uplink: %v; there should be some from each but %s and %s", seen, own, borrowed)
+	}
 	starter("ip", "move", owner, "first", "--away")
-	if seen := c.knock(ctx, t, state, own, elastic); seen[own] == 0 || seen[elastic] > 0 {
+	if seen := c.knock(ctx, t, state, rack.Layout().Boot, own, elastic); seen[own] == 0 || seen[elastic] > 0 {
 		t.Errorf("packets that arrived: %v; from %s, which was moved away, there should be none", seen, elastic)
 	}
 	starter("ip", "release", owner, "--name", "first")
 }
 
-// knock has a tenant's machine send from addresses, and returns how many packets of each
+const discard = 9 // a port that nobody listens on (RFC 863)
+
+// knock has a tenant's machine send to an address of the site from others, and returns how many packets of each
 // arrived at the site.
-func (c tenant) knock(ctx context.Context, t *testing.T, state api.State, sources ...netip.Addr) map[netip.Addr]int {
+func (c tenant) knock(ctx context.Context, t *testing.T, state api.State, to netip.Addr, sources ...netip.Addr) map[netip.Addr]int {
 	t.Helper()
-	must(t, world.WatchSources(ctx, sources...))
+	must(t, world.WatchSources(ctx, discard, sources...))
 	var script strings.Builder
 	script.WriteString("set -e\n")
 	for _, source := range sources {
 		fmt.Fprintf(&script, `sudo ip address replace %s/32 dev lo
-python3 -c 'import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM); s.bind((sys.argv[1], 0)); s.sendto(b"knock", (sys.argv[2], 9))' %s %s
-`, source, source, rack.Layout().Boot)
+python3 -c 'import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM); s.bind((sys.argv[1], 0)); s.sendto(b"knock", (sys.argv[2], %d))' %s %s
+`, source, discard, source, to)
 	}
 	_, err := world.Login(ctx, state.Addresses, "debian", c.key, script.String())
 	must(t, err)

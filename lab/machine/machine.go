@@ -72,6 +72,13 @@ type Config struct {
 	// NoOffload has the server complete its packets' checksums itself, for taps that are
 	// read by other than the kernel.
 	NoOffload bool `json:"no_offload,omitempty"`
+	Second    *NIC `json:"second,omitempty"` // a further NIC, which nothing boots from
+}
+
+// NIC is a network card and the port that it is cabled to.
+type NIC struct {
+	Tap string `json:"tap"`
+	MAC string `json:"mac"` // lower-case colon form
 }
 
 // Machine is one virtual server.

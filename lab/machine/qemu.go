@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"ferrodur/lab/process"
@@ -84,6 +85,13 @@ func (m *Machine) arguments() ([]string, error) {
 	if c.Firmware == UEFI {
 		nic += ",romfile=" // no iPXE: the firmware's own PXE
 	}
+	var second []string
+	if c.Second != nil {
+		second = []string{
+			"-netdev", fmt.Sprintf("tap,id=second,ifname=%s,script=no,downscript=no", c.Second.Tap),
+			"-device", fmt.Sprintf("virtio-net-pci,netdev=second,mac=%s,romfile=", c.Second.MAC),
+		}
+	}
 	if c.NoOffload {
 		for _, feature := range []string{"csum", "gso", "host_tso4", "host_tso6", "host_ecn", "host_ufo", "guest_csum", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo"} {
 			nic += "," + feature + "=off"
@@ -106,7 +114,7 @@ func (m *Machine) arguments() ([]string, error) {
 		"-serial", "chardev:console",
 		"-qmp", "unix:" + qmpName + ",server=on,wait=off",
 	}
-	return append(arguments, firmware...), nil
+	return slices.Concat(arguments, second, firmware), nil
 }
 
 // firmwareFiles returns the arguments that put the firmware in.

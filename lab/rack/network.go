@@ -23,6 +23,9 @@ func (c Config) cable() error {
 			site.AddAddress("lo", host(bmcAddress(n).Addr())),
 			c.switchOf(server).AddTap(portName(n)),
 		)
+		if err == nil && server.DualHomed {
+			err = c.switchOf(server).AddTap(secondPortName(n))
+		}
 		if err != nil {
 			return err
 		}

@@ -62,6 +62,8 @@ type Server struct {
 	CPUs      int              `json:"cpus,omitempty"`       // 2
 	// Bridged cables it to the switch of VLANs; else to the router.
 	Bridged bool `json:"bridged,omitempty"`
+	// DualHomed gives it a second NIC, on a port of its own of the same switch.
+	DualHomed bool `json:"dual_homed,omitempty"`
 }
 
 const (
@@ -200,7 +202,7 @@ func read(dir string) (Config, error) {
 
 // startServer defines the n-th server and starts its BMC, which drives it.
 func (c Config) startServer(ctx context.Context, n int, server Server) error {
-	_, err := machine.Define(c.machineDir(n), machine.Config{
+	config := machine.Config{
 		Name:      serverName(n),
 		Namespace: c.switchOf(server),
 		Tap:       portName(n),
@@ -214,8 +216,11 @@ func (c Config) startServer(ctx context.Context, n int, server Server) error {
 		KVM:       c.KVM,
 		// Open vSwitch takes packets from the tap without the kernel completing their checksums.
 		NoOffload: server.Bridged,
-	})
-	if err != nil {
+	}
+	if server.DualHomed {
+		config.Second = &machine.NIC{Tap: secondPortName(n), MAC: secondMACOf(n)}
+	}
+	if _, err := machine.Define(c.machineDir(n), config); err != nil {
 		return err
 	}
 	password, err := c.secret(bmcName(n))

@@ -43,6 +43,7 @@ type declaredSwitch struct {
 
 type declaredServer struct {
 	Name, Plan, Switch, Port, MAC, BMC, User, Password string
+	SecondPort, SecondMAC                              string // empty: it has no second NIC
 }
 
 // writeRackFile writes the file that enrols the rack. Host keys are in the order of its
@@ -64,7 +65,12 @@ func (c Config) writeRackFile(hostKeys []string) error {
 	}
 	for n, server := range c.numbers() {
 		plan, at := planOf(server)
+		second, secondMAC := "", ""
+		if server.DualHomed {
+			second, secondMAC = secondPortName(n), secondMACOf(n)
+		}
 		values.Servers = append(values.Servers, declaredServer{
+			SecondPort: second, SecondMAC: secondMAC,
 			Name:     serverName(n),
 			Plan:     plan,
 			Switch:   at,

@@ -80,7 +80,7 @@ switches:
     user: ferrodur
     password: "file:DIR/secrets/sw1"
     host_key: ssh-ed25519 KEY
-    ports: [swp1, swp2]
+    ports: [swp1, swp2, swp17]
     lldp: true
     provisioning:
       reach: [192.0.2.1/32]
@@ -105,6 +105,8 @@ servers:
     switch: sw1
     port: swp1
     mac: "52:54:00:fd:00:01"
+    uplinks:
+      - {switch: sw1, port: swp17, mac: "52:54:00:fd:01:01"}
     bmc:
       address: 192.0.2.11:623
       user: admin
@@ -141,6 +143,7 @@ func TestRackFile(t *testing.T) {
 	must(t, os.WriteFile(image, encoder.EncodeAll(make([]byte, 1<<20), nil), 0o600))
 	config.Image = &rack.Image{Name: "debian-12", File: image}
 	config.Servers = append(config.Servers, rack.Server{Firmware: machine.BIOS, Bridged: true})
+	config.Servers[0].DualHomed = true
 	must(t, rack.Up(t.Context(), config))
 
 	text, err := os.ReadFile(filepath.Join(config.Dir, rack.RackFile))

@@ -3,6 +3,7 @@ package rack
 import (
 	"context"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,8 +22,9 @@ type device struct {
 	// The two ends of the cable to the site, which is named after the switch there.
 	UplinkSite, UplinkSwitch [2]netip.Prefix
 	Routed                   []netip.Prefix // what the site sends to it
-	Ports                    []string
-	Networks                 []Network // of a switch of VLANs
+	Ports                    []string       // that servers boot by
+	Seconds                  []string       // of their second NICs
+	Networks                 []Network      // of a switch of VLANs
 }
 
 // devices are the router, and the switch of VLANs if a server is cabled to it.
@@ -40,10 +42,13 @@ func (c Config) devices() []device {
 		bridge.Routed = append(bridge.Routed, network.Prefixes...)
 	}
 	for n, server := range c.numbers() {
+		at := &router
 		if server.Bridged {
-			bridge.Ports = append(bridge.Ports, portName(n))
-		} else {
-			router.Ports = append(router.Ports, portName(n))
+			at = &bridge
+		}
+		at.Ports = append(at.Ports, portName(n))
+		if server.DualHomed {
+			at.Seconds = append(at.Seconds, secondPortName(n))
 		}
 	}
 	if len(bridge.Ports) == 0 {
@@ -87,7 +92,7 @@ func (c Config) startSwitches(ctx context.Context) ([]string, error) {
 
 func (d device) config(dir, password string) tor.Config {
 	config := tor.Config{
-		Name: d.Name, Namespace: d.Namespace, Dir: dir, Address: d.Address(), User: SwitchUser, Password: password, Ports: d.Ports,
+		Name: d.Name, Namespace: d.Namespace, Dir: dir, Address: d.Address(), User: SwitchUser, Password: password, Ports: slices.Concat(d.Ports, d.Seconds),
 		Relay: tor.Relay{Server: Layout().Boot, Uplink: uplinkOfSwitch, Ports: d.Ports},
 	}
 	if len(d.Networks) == 0 {

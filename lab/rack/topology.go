@@ -134,7 +134,12 @@ func bmcAddress(n int) netip.AddrPort {
 
 func serverName(n int) string { return fmt.Sprintf("s%d", n) }
 func portName(n int) string   { return fmt.Sprintf("swp%d", n) }
-func serialOf(n int) string   { return fmt.Sprintf("FD%04d", n) }
+
+// secondPortName and secondMACOf are those of a server's second NIC.
+func secondPortName(n int) string { return portName(MaxServers + n) }
+func secondMACOf(n int) string    { return fmt.Sprintf("52:54:00:fd:01:%02x", n) }
+
+func serialOf(n int) string { return fmt.Sprintf("FD%04d", n) }
 
 // macOf returns a locally administered address in the range that QEMU's users take.
 func macOf(n int) string { return fmt.Sprintf("52:54:00:fd:00:%02x", n) }

@@ -8,11 +8,12 @@ import (
 	"strings"
 )
 
-// WatchSources has the site's kernel count the packets that arrive from addresses.
-func (s *Stack) WatchSources(ctx context.Context, sources ...netip.Addr) error {
+// WatchSources has the site's kernel count the UDP packets to a port that arrive from
+// addresses.
+func (s *Stack) WatchSources(ctx context.Context, port uint16, sources ...netip.Addr) error {
 	commands := []string{"add table inet sources", "add chain inet sources arriving { type filter hook prerouting priority raw ; }"}
 	for _, source := range sources {
-		commands = append(commands, fmt.Sprintf("add rule inet sources arriving ip saddr %s counter comment %q", source, source))
+		commands = append(commands, fmt.Sprintf("add rule inet sources arriving ip saddr %s udp dport %d counter comment %q", source, port, source))
 	}
 	for _, command := range commands {
 		if output, err := s.Site().Run(ctx, "nft", strings.Fields(command)...); err != nil {

@@ -153,23 +153,20 @@ func newCabling(switches []inventory.Switch) cabling {
 	return c
 }
 
-func (c cabling) check(o *object, server inventory.Server) {
-	if s, found := c.switches[server.Switch]; found && server.Switch != "" {
-		if server.Port != "" && len(s.Ports) > 0 && !slices.Contains(s.Ports, server.Port) {
-			o.wrong("port", "%q is not among the ports of switch %s", server.Port, s.Name)
+func (c cabling) check(o *object, server inventory.Server, uplink inventory.Uplink) {
+	if s, found := c.switches[uplink.Switch]; found && uplink.Switch != "" {
+		if uplink.Port != "" && len(s.Ports) > 0 && !slices.Contains(s.Ports, uplink.Port) {
+			o.wrong("port", "%q is not among the ports of switch %s", uplink.Port, s.Name)
 		}
 		if server.Site != s.Site && server.Site != "" && s.Site != "" {
 			o.wrong("switch", "%s stands at site %s, the server at %s", s.Name, s.Site, server.Site)
 		}
 	}
-	if server.Switch != "" && server.Port != "" {
-		c.claim(o, "port", fmt.Sprintf("%s of switch %s", server.Port, server.Switch), server.Name)
+	if uplink.Switch != "" && uplink.Port != "" {
+		c.claim(o, "port", fmt.Sprintf("%s of switch %s", uplink.Port, uplink.Switch), server.Name)
 	}
-	if server.MAC != "" {
-		c.claim(o, "mac", server.MAC, server.Name)
-	}
-	if server.BMC.Address != "" {
-		c.claim(o, "bmc", fmt.Sprintf("%s at site %s", server.BMC.Address, server.Site), server.Name)
+	if uplink.MAC != "" {
+		c.claim(o, "mac", uplink.MAC, server.Name)
 	}
 }
 

@@ -46,11 +46,13 @@ func TestExample(t *testing.T) {
 	require.Equal(t, uint64(2<<30), rack.Images[0].Bytes)
 	require.Equal(t, inventory.SecretRef("file:/etc/ferrodur/sw1.key"), rack.Switches[0].PrivateKey)
 	require.Equal(t, netip.MustParseAddr("192.0.2.1"), rack.Switches[0].DHCPRelay)
-	require.Equal(t, []string{"swp1", "swp2"}, rack.Switches[0].Ports)
+	require.Equal(t, []string{"swp1", "swp2", "swp3"}, rack.Switches[0].Ports)
 	require.Equal(t, inventory.Server{
-		Name: "srv1", Site: "ewr1", Rack: "r1", Plan: "c1.small", Switch: "sw1", Port: "swp1", MAC: "02:00:00:00:00:01",
-		BMC:  inventory.BMC{Address: "192.0.2.65", User: "admin", Password: "env:BMC_PASSWORD"},
-		Disk: "/dev/vda", Declared: inventory.Declared{CPUThreads: 2, MemoryMiB: 2048, DiskBytes: 8 << 30},
+		Name: "srv1", Site: "ewr1", Rack: "r1", Plan: "c1.small",
+		Uplink: inventory.Uplink{Switch: "sw1", Port: "swp1", MAC: "02:00:00:00:00:01"},
+		Others: []inventory.Uplink{{Switch: "sw1", Port: "swp3", MAC: "02:00:00:00:01:01"}},
+		BMC:    inventory.BMC{Address: "192.0.2.65", User: "admin", Password: "env:BMC_PASSWORD"},
+		Disk:   "/dev/vda", Declared: inventory.Declared{CPUThreads: 2, MemoryMiB: 2048, DiskBytes: 8 << 30},
 	}, rack.Servers[0])
 	require.Equal(t, "env:BMC_PASSWORD", string(rack.Servers[1].BMC.Password))
 }
@@ -60,7 +62,7 @@ func TestProblems(t *testing.T) {
 		old, new string // in testdata/rack.yaml
 		want     []string
 	}{
-		"unknown field":   {"    rack: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", "    colour: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", []string{`46:5: server srv1: there is no field "colour"; the fields are bmc, declared, disk, mac, name, plan, port, rack, site, switch`}},
+		"unknown field":   {"    rack: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", "    colour: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", []string{`46:5: server srv1: there is no field "colour"; the fields are bmc, declared, disk, mac, name, plan, port, rack, site, switch, uplinks`}},
 		"unknown section": {"plans:", "flavours:", []string{`19:1: rack file: there is no field "flavours"; the fields are domains, images, limits, networks, plans, pools, prefixes, servers, sites, switches, zones`, `47:11: server srv1: plan "c1.small" is not declared; declared are: none`, `63:11: server srv2: plan "c1.small" is not declared; declared are: none`}},
 		"wrong type":      {" threads: 2\n", " threads: two\n", []string{"22:14: plan c1.small: threads must be a whole number, not text"}},
 		"a list for text": {"user: ferrodur", "user: [a]", []string{"37:11: switch sw1: user must be text, not a list"}},

@@ -197,11 +197,18 @@ func readServer(o *object, cabling cabling) inventory.Server {
 		Site:   o.reference(inventory.KindSite),
 		Rack:   o.optional("rack"),
 		Plan:   o.reference(inventory.KindPlan),
-		Switch: o.reference(inventory.KindSwitch),
-		Port:   o.text("port"),
+		Uplink: readUplink(o),
 		Disk:   o.optional("disk"),
 	}
-	o.parsed("mac", func(text string) error { return parseMAC(text, &server.MAC) })
+	cabling.check(o, server, server.Uplink)
+	for n, node := range o.list("uplinks") {
+		if further, ok := o.object(node, fmt.Sprintf("%s: uplinks[%d]", o.what, n)); ok {
+			uplink := readUplink(further)
+			further.done()
+			cabling.check(further, server, uplink)
+			server.Others = append(server.Others, uplink)
+		}
+	}
 	o.check("disk", server.Disk, checkDisk)
 	if node, found := o.field("bmc"); !found {
 		o.wrong("bmc", "is missing")
@@ -218,8 +225,16 @@ func readServer(o *object, cabling cabling) inventory.Server {
 			declared.done()
 		}
 	}
-	cabling.check(o, server)
+	if server.BMC.Address != "" {
+		cabling.claim(o, "bmc", fmt.Sprintf("%s at site %s", server.BMC.Address, server.Site), server.Name)
+	}
 	return server
+}
+
+func readUplink(o *object) inventory.Uplink {
+	uplink := inventory.Uplink{Switch: o.reference(inventory.KindSwitch), Port: o.text("port")}
+	o.parsed("mac", func(text string) error { return parseMAC(text, &uplink.MAC) })
+	return uplink
 }
 
 func readBMC(o *object) inventory.BMC {

@@ -144,6 +144,7 @@ type AllocateInput struct {
 	Plan   string   `json:"plan,omitempty"`
 	Tenant string   `json:"tenant,omitempty"`
 	Blocks Blocks   `json:"blocks,omitzero"`
+	Others int      `json:"others,omitempty"` // further uplinks, with links of their own
 	// Network is the tenant's; empty: links. Server is who is provisioned: its switch says
 	// whether in a network.
 	Network string `json:"network,omitempty"`
@@ -203,6 +204,7 @@ type InstallTarget struct {
 	Hostname string   `json:"hostname"`
 	SSHKeys  []string `json:"ssh_keys"`
 	Links    Links    `json:"links"`
+	Others   []Links  `json:"others,omitempty"` // of the server's further uplinks
 	UserData bool     `json:"user_data,omitempty"`
 }
 

@@ -59,6 +59,7 @@ type State struct {
 	Image     string         `json:"image,omitempty"`
 	Server    Server         `json:"server,omitzero"`
 	Addresses Links          `json:"addresses,omitzero"`
+	Others    []Links        `json:"others,omitempty"`  // links of the server's further uplinks
 	Blocks    []netip.Prefix `json:"blocks,omitempty"`  // routed to the server
 	Elastic   []netip.Prefix `json:"elastic,omitempty"` // blocks that are at the instance, routed to the server
 	DNSName   string         `json:"dns_name,omitempty"`

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -51,6 +52,7 @@ const (
 // ConfigurePortInput says what a server's port should be. Links is empty for quarantine.
 type ConfigurePortInput struct {
 	Server  string  `json:"server"`
+	Uplink  int     `json:"uplink,omitempty"` // which of the server's; 0: the one that it boots by
 	Profile Profile `json:"profile"`
 	Links   Links   `json:"links,omitzero"`
 	// Blocks are routed to the server, or with BGP are what it may announce.
@@ -58,6 +60,14 @@ type ConfigurePortInput struct {
 	BGP      *BGP           `json:"bgp,omitempty"`
 	Instance string         `json:"instance,omitempty"`
 	Network  string         `json:"network,omitempty"` // of a tenant; empty: the port is routed
+}
+
+// Cable names the server, and which of its uplinks where that is not the one it boots by.
+func (in ConfigurePortInput) Cable() string {
+	if in.Uplink == 0 {
+		return in.Server
+	}
+	return fmt.Sprintf("%s uplink %d", in.Server, in.Uplink+1)
 }
 
 // HostKey is what a switch's SSH server offers.

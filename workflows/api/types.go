@@ -87,14 +87,27 @@ type BurnInInput struct {
 // Server names a server, and what an operator wants to see of it at a glance. It is a
 // reference: credentials and addresses of BMC and switch stay in the inventory.
 type Server struct {
-	Name   string `json:"name"`
-	Site   string `json:"site"`
-	Plan   string `json:"plan"`
+	Name   string   `json:"name"`
+	Site   string   `json:"site"`
+	Plan   string   `json:"plan"`
+	Switch string   `json:"switch"`
+	Port   string   `json:"port"`
+	MAC    string   `json:"mac"`
+	Others []Uplink `json:"others,omitempty"` // uplinks beside the one that it boots by
+	// LLDP says that its switch tells by LLDP what is cabled where.
+	LLDP bool `json:"lldp,omitempty"`
+}
+
+// Uplink is a cable between a NIC of a server and a port of a switch.
+type Uplink struct {
 	Switch string `json:"switch"`
 	Port   string `json:"port"`
 	MAC    string `json:"mac"`
-	// LLDP says that its switch tells by LLDP what is cabled where.
-	LLDP bool `json:"lldp,omitempty"`
+}
+
+// Uplinks are all cables of a server, the one that it boots by first.
+func (s Server) Uplinks() []Uplink {
+	return append([]Uplink{{Switch: s.Switch, Port: s.Port, MAC: s.MAC}}, s.Others...)
 }
 
 // Link is a point-to-point network between a switch port and a server: an IPv4 /31
@@ -142,6 +155,7 @@ type BGP struct {
 // Allocated is what an owner was given.
 type Allocated struct {
 	Links
+	Others []Links        `json:"others,omitempty"` // of further uplinks
 	Blocks []netip.Prefix `json:"blocks,omitempty"`
 }
 
