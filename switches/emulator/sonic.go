@@ -173,7 +173,7 @@ func (s *sonic) config(p *program, words []string) int {
 		delete(s.checkpoints, argument)
 	case "rollback":
 		if s.checkpoints[argument] == nil {
-			err = fmt.Errorf("Checkpoint '%s' does not exist", argument)
+			err = fmt.Errorf("checkpoint '%s' does not exist", argument)
 			break
 		}
 		s.db = copied(s.checkpoints[argument])
@@ -183,7 +183,7 @@ func (s *sonic) config(p *program, words []string) int {
 	case "save":
 		s.files["/etc/sonic/config_db.json"] = s.running()
 	default:
-		err = fmt.Errorf("No such command '%s'.", words[0])
+		err = fmt.Errorf("no such command '%s'", words[0])
 	}
 	if err != nil {
 		fmt.Fprintf(&p.complaint, "Usage: config %s [OPTIONS]\nTry 'config %s -h' for help.\n\nError: %v\n", words[0], words[0], err)
@@ -203,7 +203,7 @@ func (s *sonic) patch(p *program, text []byte) error {
 		p.output.WriteString("Patch Applier: " + o.words() + "\n")
 		if refuse := s.device.faults.Refuse; refuse != nil {
 			if complaint := refuse(o.words()); complaint != "" {
-				return fmt.Errorf("Failed to apply patch on the following scopes:\n- localhost: %s", complaint)
+				return fmt.Errorf("failed to apply patch on the following scopes:\n- localhost: %s", complaint)
 			}
 		}
 		if ignore := s.device.faults.Ignore; ignore != nil && ignore(o.words()) {
@@ -219,7 +219,7 @@ func (s *sonic) patch(p *program, text []byte) error {
 		}
 	}
 	if err := checkSonic(after); err != nil {
-		return fmt.Errorf("Given patch will produce invalid config. Error: %w", err)
+		return fmt.Errorf("given patch will produce invalid config. Error: %w", err)
 	}
 	p.apart(func() { time.Sleep(s.device.commitTime()) })
 	if complaint := s.device.faults.FailCommit; complaint != "" {

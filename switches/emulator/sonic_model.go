@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -102,7 +103,7 @@ func checkSonic(document map[string]any) error {
 	for table := range c {
 		model, known := models[table]
 		if !known {
-			return fmt.Errorf("Given patch is not valid because it has changes to tables without YANG models: %s", table)
+			return fmt.Errorf("given patch is not valid because it has changes to tables without YANG models: %s", table)
 		}
 		for key, row := range c.rows(table) {
 			fields, is := row.(map[string]any)
@@ -110,10 +111,10 @@ func checkSonic(document map[string]any) error {
 				return fmt.Errorf("%s|%s is not a row", table, key)
 			}
 			if err := c.checkRow(model, key, fields); err != nil {
-				return fmt.Errorf("Data Loading Failed: %s|%s: %w", table, key, err)
+				return fmt.Errorf("data loading failed: %s|%s: %w", table, key, err)
 			}
 			if complaint := c.must(table, key, fields); complaint != "" {
-				return fmt.Errorf("Data Loading Failed: %s|%s: %s", table, key, complaint)
+				return fmt.Errorf("data loading failed: %s|%s: %s", table, key, complaint)
 			}
 		}
 	}
@@ -130,12 +131,12 @@ func (c sonicConfig) checkRow(model sonicTable, key string, fields map[string]an
 		}
 		return true
 	}) {
-		return fmt.Errorf("Leafref or pattern not satisfied by the key")
+		return errors.New("leafref or pattern not satisfied by the key")
 	}
 	for field, value := range fields {
 		kind, known := model.fields[field]
 		if !known {
-			return fmt.Errorf("Unexpected data node %q", field)
+			return fmt.Errorf("unexpected data node %q", field)
 		}
 		list, isList := value.([]any)
 		if isList != slices.Contains(model.lists, field) {
@@ -146,13 +147,13 @@ func (c sonicConfig) checkRow(model sonicTable, key string, fields map[string]an
 		}
 		for _, member := range list {
 			if text, isText := member.(string); !isText || !c.is(kind, text) {
-				return fmt.Errorf("Invalid value %q in %q", fmt.Sprint(member), field)
+				return fmt.Errorf("invalid value %q in %q", fmt.Sprint(member), field)
 			}
 		}
 	}
 	for _, field := range model.mandatory {
 		if fields[field] == nil {
-			return fmt.Errorf("Missing required element %q", field)
+			return fmt.Errorf("missing required element %q", field)
 		}
 	}
 	return nil
