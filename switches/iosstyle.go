@@ -40,7 +40,8 @@ func (c iosStyle) ownedHeaders(all []statement, port string) []statement {
 	var kept []statement
 	for i, s := range all {
 		isHeader := i+1 < len(all) && all[i+1].in(s)
-		its := strings.HasPrefix(listOf(s.parts()[0]), mark+"-") || strings.HasPrefix(string(s), "interface "+c.group) || strings.Contains(string(s), level+"neighbor ")
+		_, _, isNeighbour := neighbourOf(s)
+		its := isNeighbour || strings.HasPrefix(listOf(s), mark+"-") || strings.HasPrefix(string(s), "interface "+c.group)
 		if (!isHeader || its) && !slices.Contains(kept, s) {
 			kept = append(kept, s)
 		}
@@ -69,11 +70,10 @@ func (c iosStyle) section(running []statement, port string) section {
 		}
 	}
 	var found section
-	peers, stanzas := neighbours(running, carrier), peerStanzas(running, carrier)
+	peers := neighbours(running, carrier)
 	on := under("interface " + carrier)
 	for _, s := range running {
-		address, _, isNeighbour := neighbourLine(s.line())
-		head := s.parts()[0]
+		who, _, isNeighbour := neighbourOf(s)
 		switch {
 		case s == own:
 		case s == on: // a group's, which exists because Ferrodur says so
@@ -86,20 +86,19 @@ func (c iosStyle) section(running []statement, port string) section {
 			}
 		case s.in(own) || s.in(on):
 			found.foreign = append(found.foreign, s)
-		case isNamed(listOf(head), carrier),
+		case isNamed(listOf(s), carrier),
 			isRoute(s) && strings.HasSuffix(s.line(), " name "+routeName(carrier)),
-			strings.HasPrefix(head, "router bgp ") && isNeighbour && peers[address],
-			slices.ContainsFunc(stanzas, func(stanza statement) bool { return s == stanza || s.in(stanza) }):
+			isNeighbour && peers[who]:
 			found.owned = append(found.owned, s)
 		}
 	}
 	return found
 }
 
-// listOf is the name of the access list or prefix list that a line is about: "ip access-list
-// [extended] NAME", "ip prefix-list NAME seq …". Empty: of none.
-func listOf(line string) string {
-	words := strings.Fields(line)
+// listOf is the name of the access list or prefix list that a statement is about; empty: of
+// none.
+func listOf(s statement) string {
+	words := strings.Fields(s.parts()[0]) // ip access-list [extended] NAME; ip prefix-list NAME seq …
 	switch {
 	case len(words) < 3 || !strings.HasSuffix(words[1], "-list"):
 		return ""
