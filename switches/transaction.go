@@ -18,6 +18,9 @@ type transaction struct {
 	unchanged func(context.Context) error
 	// verify reads the switch and compares: *MismatchError.
 	verify func(context.Context) error
+	// others tells whether anything but the transaction's ports has changed since the change
+	// was thought out. A platform's own roll-back would undo that, too.
+	others func(context.Context) (bool, error)
 	// undo leads the ports back to what they were, line by line, for platforms that have no
 	// roll-back of their own.
 	undo func(context.Context, sender) error
@@ -224,9 +227,10 @@ func (s *Session) sortOut(plans []*plan, port string, err error, failed map[*pla
 
 func (s *Session) transaction(l look, plans []*plan) transaction {
 	var t transaction
-	for _, p := range plans {
-		// What another member of the same group still needs stays.
-		kept := without(s.neededByOthers(l, plans, p), p.want)
+	for i, p := range plans {
+		// What another member of the same group still needs stays; what all of them part with,
+		// the last one takes away.
+		kept := without(s.neededByOthers(l, plans, i), p.want)
 		have := p.have
 		have.owned = without(have.owned, kept)
 		t.commands = append(t.commands, s.commands(p, have, p.want)...)
@@ -237,6 +241,10 @@ func (s *Session) transaction(l look, plans []*plan) transaction {
 			err = fmt.Errorf("%w: it changed while a change was prepared", ErrLocked)
 		}
 		return err
+	}
+	t.others = func(ctx context.Context) (bool, error) {
+		now, err := s.look(ctx)
+		return len(difference(s.beside(l, plans), s.beside(now, plans))) > 0, err
 	}
 	t.verify = func(ctx context.Context) error {
 		now, err := s.look(ctx)
@@ -254,21 +262,39 @@ func (s *Session) transaction(l look, plans []*plan) transaction {
 	return t
 }
 
-// neededByOthers are the statements that ports other than p's have, or will have, where
-// the port is one of a group.
-func (s *Session) neededByOthers(l look, plans []*plan, p *plan) []statement {
+// beside is the configuration without that of the plans' ports: neither what they have, nor
+// what they were to have.
+func (s *Session) beside(l look, plans []*plan) []statement {
+	rest := l.running
+	for _, p := range plans {
+		found := s.driver.section(l.running, p.intent.Port)
+		rest = without(rest, slices.Concat(found.owned, found.foreign, p.have.owned, p.want))
+	}
+	return rest
+}
+
+// neededByOthers are the statements that ports other than that of the i-th plan will have,
+// or have until a later plan, where the port is one of a group.
+func (s *Session) neededByOthers(l look, plans []*plan, i int) []statement {
+	p := plans[i]
 	if s.driver.parse(p.intent.Port, p.have.owned).Bond == nil {
 		return nil
 	}
 	var needed []statement
 	for port := range l.ports {
-		i := slices.IndexFunc(plans, func(other *plan) bool { return other.intent.Port == port })
+		n := slices.IndexFunc(plans, func(other *plan) bool { return other.intent.Port == port })
 		switch {
-		case port == p.intent.Port:
-		case i >= 0:
-			needed = append(needed, plans[i].want...)
+		case n == i:
+		case n > i:
+			needed = append(needed, slices.Concat(plans[n].have.owned, plans[n].want)...)
+		case n >= 0:
+			needed = append(needed, plans[n].want...)
 		default:
-			needed = append(needed, s.driver.section(l.running, port).owned...)
+			owned := s.driver.section(l.running, port).owned
+			// The group itself may be among the ports, and is no member of any.
+			if bond := s.driver.parse(port, owned).Bond; bond != nil && bond.Group != 0 {
+				needed = append(needed, owned...)
+			}
 		}
 	}
 	return needed
