@@ -65,8 +65,8 @@ func (c iosStyle) section(running []statement, port string) section {
 	own := under("interface " + port)
 	carrier := port
 	for _, s := range running {
-		if number, is := strings.CutPrefix(s.line(), "channel-group "); is && s.header() == own {
-			carrier = c.group + strings.Fields(number + " ?")[0]
+		if group := c.groupOf(s.line()); group != "" && s.header() == own {
+			carrier = strings.TrimPrefix(string(group), "interface ")
 		}
 	}
 	var found section
@@ -198,11 +198,12 @@ func (i *Intent) vlans() *VLANs {
 	return i.VLANs
 }
 
-// resets tells whether a line, coming or going, takes other lines of its interface away.
+// resets tells whether a line, coming or going, takes other lines of its interface away, or
+// makes a trunk, which carries all VLANs until it is told which.
 func resets(s statement) bool {
 	line := strings.TrimPrefix(s.line(), "no ")
-	return strings.HasPrefix(string(s), "interface ") &&
-		(line == "switchport" || strings.HasPrefix(line, "vrf ") || strings.HasPrefix(line, "channel-group "))
+	return strings.HasPrefix(string(s), "interface ") && (line == "switchport" || strings.HasPrefix(line, "switchport mode ") ||
+		strings.HasPrefix(line, "vrf ") || strings.HasPrefix(line, "channel-group "))
 }
 
 func (c iosStyle) edit(port string, have, want []statement) []string {
@@ -210,9 +211,10 @@ func (c iosStyle) edit(port string, have, want []statement) []string {
 	if !slices.ContainsFunc(slices.Concat(without(have, want), without(want, have)), resets) {
 		return c.commands(have, want, shut)
 	}
-	// By way of a port that is shut and bare: each line is said when nothing takes it away.
+	// By way of a port that is shut and bare: each line is said when nothing takes it away. A
+	// group stays, with what other members it has.
 	bare := append(slices.DeleteFunc(slices.Clone(have), func(s statement) bool {
-		return strings.HasPrefix(string(s), "interface ")
+		return strings.HasPrefix(string(s), "interface ") && (s.header() != "" || !slices.Contains(want, s))
 	}), shut)
 	return append(c.commands(have, bare, shut), c.commands(bare, want, shut)...)
 }
@@ -230,6 +232,10 @@ func (c iosStyle) commands(have, want []statement, shut statement) []string {
 				if s.line() == kind || strings.HasPrefix(s.line(), kind+" ") {
 					return kind
 				}
+			}
+			address, text, _ := neighbourLine(s.line())
+			if word, _, _ := strings.Cut(text, " "); slices.Contains([]string{"remote-as", "description", "maximum-prefix", "maximum-routes"}, word) {
+				return "neighbor " + address + " " + word // without its AS number a neighbour is gone
 			}
 			return ""
 		},
@@ -252,7 +258,7 @@ func negate(line string) string {
 		return "no " + words[0]
 	case words[0] == "neighbor" && len(words) > 2 && (words[2] == "password" || words[2] == "description"):
 		return "no neighbor " + words[1] + " " + words[2]
-	case words[0] == "switchport" && len(words) > 3:
+	case words[0] == "switchport" && len(words) > 2 && (len(words) > 3 || words[1] == "mode"):
 		return "no " + strings.Join(words[:len(words)-1], " ")
 	}
 	return "no " + line

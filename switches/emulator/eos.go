@@ -58,12 +58,13 @@ func newEOS(d *Device) *eos {
 		"switchport trunk allowed vlan", "port-channel lacp fallback timeout", "ip address", `neighbor \S+ remote-as`, `neighbor \S+ description`, `neighbor \S+ password`, `neighbor \S+ maximum-routes`,
 		"hostname", "name", "load-interval",
 	}
-	s.effects = func(at *tree, line string) {
+	s.effects = func(at *tree, line string) string {
 		// Another VRF, and switching, take the addresses away.
 		if begins(line, "vrf") || begins(line, "no vrf") || line == "switchport" {
 			at.remove("ip address")
 			at.remove("ipv6 address")
 		}
+		return ""
 	}
 	return &eos{iosStyle: s}
 }

@@ -1,0 +1,72 @@
+package switches_test
+
+import (
+	"fmt"
+	"testing"
+
+	"ferrodur/switches"
+)
+
+// Members of one group come, change and go together, and leave nothing behind.
+func TestMembersOfAGroup(t *testing.T) {
+	for _, platform := range []string{"arista_eos", "cisco_nxos", "cisco_iosxe"} {
+		t.Run(platform, func(t *testing.T) {
+			b := benches[platform](t)
+			b.byHand(t, b.prepare...)
+			ports := []string{b.port(30), b.port(31)}
+			for _, port := range ports {
+				b.must(t, intentsOf(port)["quarantine"])
+			}
+			before := sortedLines(b.running(t))
+			access := switches.Intent{
+				Profile: switches.Tenant, Description: "s1", VLANs: &switches.VLANs{Untagged: 100}, Bond: &switches.Bond{Group: 9, Fallback: true, MultiChassis: platform != "cisco_iosxe"},
+			}
+			trunk := access
+			trunk.VLANs, trunk.Bond = &switches.VLANs{Untagged: 1, Tagged: []int{100, 101, 300}}, &switches.Bond{Group: 9}
+			routed := switches.Intent{
+				Profile: switches.Tenant, Description: "s1", MTU: 9000, Bond: &switches.Bond{Group: 9},
+				Addresses: prefixes("198.51.100.10/31", "2001:db8:0:10::/127"), SourceFilter: true, VRF: "red",
+			}
+			bare := switches.Intent{Profile: switches.Quarantine, Description: "ams1-r1-s1"}
+			for n, step := range [][2]switches.Intent{{access, access}, {trunk, trunk}, {bare, trunk}, {access, access}, {bare, bare}, {routed, routed}, {routed, bare}, {bare, bare}} {
+				session := b.open(t)
+				for i := range step {
+					step[i].Port = ports[i]
+				}
+				results, err := session.Apply(t.Context(), step[:]...)
+				check(t, err)
+				for i, result := range results {
+					if result.Err != nil || !result.Change.Running.Equal(step[i]) {
+						t.Fatalf("step %d, %s: %+v, %v", n, ports[i], result.Change, result.Err)
+					}
+				}
+				session.Close()
+			}
+			if now := sortedLines(b.running(t)); now != before {
+				t.Errorf("the group left\n%s\nand it was\n%s", now, before)
+			}
+		})
+	}
+}
+
+// Long lists of VLANs are said in several commands.
+func TestManyVLANs(t *testing.T) {
+	for _, platform := range []string{"cisco_nxos", "cisco_iosxe"} {
+		t.Run(platform, func(t *testing.T) {
+			b := benches[platform](t)
+			b.byHand(t, b.prepare...)
+			intent := switches.Intent{Port: b.port(1), Profile: switches.Tenant, VLANs: new(switches.VLANs)}
+			for id := 1000; id < 1400; id += 2 {
+				b.byHand(t, fmt.Sprintf("vlan %d", id))
+				intent.VLANs.Tagged = append(intent.VLANs.Tagged, id)
+			}
+			if change := b.must(t, intent); !change.Running.Equal(intent) {
+				t.Errorf("got %+v", change.Running)
+			}
+			intent.VLANs.Tagged = intent.VLANs.Tagged[:150]
+			if change := b.must(t, intent); !change.Running.Equal(intent) {
+				t.Errorf("got %+v", change.Running)
+			}
+		})
+	}
+}
