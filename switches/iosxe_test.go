@@ -200,6 +200,18 @@ func TestEditIOSXE(t *testing.T) {
 	}
 }
 
+func TestIOSXELacks(t *testing.T) {
+	spanning := Intent{Port: "p", Profile: Tenant, VLANs: &VLANs{Untagged: 100}, Bond: &Bond{Group: 7, MultiChassis: true}}
+	tagged := Intent{Port: "p", Profile: Tenant, VLANs: &VLANs{Tagged: []int{1, 100}}}
+	small := Intent{Port: "p", Profile: Tenant, Addresses: parse("203.0.113.0/31"), MTU: 1400}
+	for _, intent := range []Intent{spanning, tagged, small} {
+		var unsupported *UnsupportedError
+		if _, err := (iosxe{}).render(Device{}, intent); !errors.As(err, &unsupported) {
+			t.Errorf("%+v: got %v, want an UnsupportedError", intent, err)
+		}
+	}
+}
+
 func TestIOSXERemarks(t *testing.T) {
 	for answer, refused := range map[string]bool{
 		"% Warning: use /31 mask on non point-to-point interface cautiously":                                 false,

@@ -150,6 +150,8 @@ func TestEditNXOS(t *testing.T) {
 	other := speaker
 	other.BGP = &BGP{ASN: 65011, Accept: parse("192.0.2.64/28"), MaxPrefixes: 10}
 	bond := Intent{Port: "Ethernet1/1", Profile: Tenant, Description: "s1", VLANs: &VLANs{Untagged: 100}, Bond: &Bond{Group: 7, Fallback: true}}
+	access := Intent{Port: "Ethernet1/1", Profile: Tenant, Description: "s1", VLANs: &VLANs{Untagged: 100}}
+	trunk := Intent{Port: "Ethernet1/1", Profile: Tenant, Description: "s1", VLANs: &VLANs{Tagged: []int{100, 101}}}
 	for _, test := range []struct {
 		name     string
 		from, to Intent
@@ -173,6 +175,10 @@ func TestEditNXOS(t *testing.T) {
 			"router bgp 65000", "vrf red", "no neighbor 203.0.113.1", "exit", "exit",
 			"no ip prefix-list ferrodur-Ethernet1-1-out4 seq 5 permit 0.0.0.0/0",
 			"no ip prefix-list ferrodur-Ethernet1-1-in4 seq 5 permit 192.0.2.64/28 le 32",
+		}},
+		{"access to trunk", access, trunk, []string{ // never with all VLANs
+			"interface Ethernet1/1", "shutdown", "no switchport access vlan", "no description", "exit",
+			"interface Ethernet1/1", "description ferrodur tenant s1", "switchport trunk allowed vlan 100-101", "switchport mode trunk", "no shutdown", "exit",
 		}},
 		{"into a group", quarantine, bond, []string{
 			"interface Ethernet1/1", "no description", "exit",
@@ -204,7 +210,9 @@ func TestEditNXOS(t *testing.T) {
 func TestNXOSLacks(t *testing.T) {
 	routed := Intent{Port: "Ethernet1/1", Profile: Tenant, Addresses: parse("203.0.113.0/31"), Bond: &Bond{Group: 7, MultiChassis: true}}
 	tagged := Intent{Port: "Ethernet1/1", Profile: Tenant, VLANs: &VLANs{Tagged: []int{1, 100}}}
-	for _, intent := range []Intent{routed, tagged} {
+	jumbo := Intent{Port: "Ethernet1/1", Profile: Tenant, VLANs: &VLANs{Untagged: 100}, MTU: 9000}
+	odd := Intent{Port: "Ethernet1/1", Profile: Tenant, Addresses: parse("203.0.113.0/31"), MTU: 9001}
+	for _, intent := range []Intent{routed, tagged, jumbo, odd} {
 		var unsupported *UnsupportedError
 		if _, err := (nxos{}).render(Device{}, intent); !errors.As(err, &unsupported) {
 			t.Errorf("%+v: got %v, want an UnsupportedError", intent, err)

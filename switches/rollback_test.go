@@ -2,8 +2,8 @@ package switches_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -11,34 +11,67 @@ import (
 	"ferrodur/switches/emulator"
 )
 
-// What others have configured while a change was made stays when the change is taken back.
-func TestOthersWorkStays(t *testing.T) {
-	for _, platform := range []string{"cisco_nxos", "cisco_iosxe"} {
-		t.Run(platform, func(t *testing.T) {
-			b := benches[platform](t)
-			b.byHand(t, b.prepare...)
-			intents := intentsOf(b.port(1))
-			b.must(t, intents["quarantine"])
-			before := sortedLines(b.running(t))
-			var once sync.Once
-			b.emulated.Fail(emulator.Faults{Slow: 4 * time.Millisecond, Refuse: func(line string) string {
-				if !strings.HasPrefix(line, "ipv6 address ") {
+// A change is taken back in the platform's own way. What others have configured meanwhile
+// stays. Where the one way fails the other is gone.
+func TestRollBack(t *testing.T) {
+	const byLine = "no ip address " // which only that has
+	for platform, inOne := range map[string]string{"cisco_nxos": "rollback running-config ", "cisco_iosxe": "configure revert now"} {
+		for _, test := range []struct {
+			name   string
+			others bool     // configure something meanwhile
+			refuse []string // ways that fail
+			tried  []string // ways
+			stays  bool     // what others have configured
+		}{
+			{"in one", false, nil, []string{inOne}, false},
+			{"line by line", true, nil, []string{byLine}, true},
+			{"line by line, since it fails in one", false, []string{inOne}, []string{inOne, byLine}, false},
+			{"in one, since it fails line by line", true, []string{byLine}, []string{byLine, inOne}, false},
+		} {
+			t.Run(platform+" "+test.name, func(t *testing.T) {
+				b := benches[platform](t)
+				b.byHand(t, b.prepare...)
+				intents := intentsOf(b.port(1))
+				b.must(t, intents["quarantine"])
+				before := sortedLines(b.running(t))
+				done := make(chan error, 1)
+				var tried []string
+				b.emulated.Fail(emulator.Faults{Slow: 4 * time.Millisecond, Refuse: func(line string) string {
+					refused := strings.HasPrefix(line, "ipv6 address ")
+					if refused && test.others {
+						go func() { done <- b.emulated.ByHand("hostname renamed") }()
+					}
+					for _, way := range []string{inOne, byLine} {
+						if strings.HasPrefix(line, way) {
+							tried = append(tried, way)
+							refused = slices.Contains(test.refuse, way)
+						}
+					}
+					if refused {
+						return refusal(b, line)
+					}
 					return ""
+				}})
+				_, err := applyOne(t, b.open(t), intents["routed"])
+				var refused *switches.RefusedError
+				if !errors.As(err, &refused) || !strings.HasPrefix(refused.Line, "ipv6 address ") {
+					t.Errorf("got %v, want a RefusedError", err)
 				}
-				once.Do(func() { go func() { _ = b.emulated.ByHand("hostname renamed") }() })
-				return refusal(b, line)
-			}})
-			_, err := applyOne(t, b.open(t), intents["routed"])
-			var refused *switches.RefusedError
-			if !errors.As(err, &refused) {
-				t.Errorf("got %v, want a RefusedError", err)
-			}
-			now := b.running(t)
-			expect(t, now, "hostname renamed")
-			if rest := sortedLines(strings.Replace(now, "hostname renamed\n", "", 1)); withoutSizes(rest) != withoutSizes(before) {
-				t.Errorf("the change left\n%s\nand it was\n%s", rest, before)
-			}
-		})
+				if test.others {
+					check(t, <-done)
+				}
+				now := b.running(t)
+				if !slices.Equal(tried, test.tried) {
+					t.Errorf("tried %q", tried)
+				}
+				if strings.Contains(now, "hostname renamed") != test.stays {
+					t.Errorf("what others have configured: stays is %t", !test.stays)
+				}
+				if rest := sortedLines(strings.Replace(now, "hostname renamed\n", "", 1)); withoutSizes(rest) != withoutSizes(before) {
+					t.Errorf("the change left\n%s\nand it was\n%s", rest, before)
+				}
+			})
+		}
 	}
 }
 
@@ -64,5 +97,53 @@ func TestIOSXEWithoutArchive(t *testing.T) {
 	}
 	if b.running(t) != before {
 		t.Error("the configuration changed")
+	}
+}
+
+// Where each who configures keeps others out, the switch says so to him, too.
+func TestIOSXEExclusive(t *testing.T) {
+	b := benches["cisco_iosxe"](t)
+	b.byHand(t, append(b.prepare, "configuration mode exclusive auto")...)
+	b.must(t, intentsOf(b.port(1))["IPv4 only"])
+}
+
+// Someone else's change that waits to be confirmed, or that is at work, is let alone.
+func TestCiscoBusy(t *testing.T) {
+	for platform, test := range map[string]struct{ line, answer, says string }{
+		"cisco_nxos": {"copy running-config startup-config", "ERROR: Another checkpoint, rollback or copy is in progress", "in progress"},
+		"cisco_iosxe": {
+			"show archive config rollback timer",
+			"Time configured(or reconfigured): 10:00:00 UTC Mon Nov 23 2026\nTimer type: absolute timer\nTimer value: 20 min\nUser: alice", "User: alice",
+		},
+	} {
+		t.Run(platform, func(t *testing.T) {
+			b := benches[platform](t)
+			b.byHand(t, b.prepare...)
+			b.emulated.Fail(emulator.Faults{Refuse: func(line string) string {
+				if line == test.line {
+					return test.answer
+				}
+				return ""
+			}})
+			_, err := applyOne(t, b.open(t), intentsOf(b.port(1))["IPv4 only"])
+			if !errors.Is(err, switches.ErrLocked) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("got %v, want ErrLocked", err)
+			}
+		})
+	}
+}
+
+// The MTU that ports have when nothing is said is not shown.
+func TestCiscoDefaultMTU(t *testing.T) {
+	for _, platform := range []string{"cisco_nxos", "cisco_iosxe"} {
+		b := benches[platform](t)
+		b.byHand(t, b.prepare...)
+		intent := intentsOf(b.port(1))["with an MTU"]
+		b.must(t, intent)
+		intent.MTU = 1500
+		b.must(t, intent)
+		if change, err := diffOne(t, b.open(t), intent); err != nil || change.Changed {
+			t.Errorf("%s: there is a difference left: %+v, %v", platform, change, err)
+		}
 	}
 }

@@ -61,7 +61,7 @@ func newIOSXE(d *Device) *iosxe {
 		"": {
 			`hostname \S+`, `ntp server \S+`, `ip prefix-list [\w.-]+ seq \d+ (permit|deny) [\d.]+/\d+( le \d+)?`,
 			`ipv6 prefix-list [\w.-]+ seq \d+ (permit|deny) \S+/\d+( le \d+)?`, `ip route (vrf \S+ )?` + ipv4 + ` \S+( name \S+)?`,
-			`ipv6 route (vrf \S+ )?\S+/\d+ \S+( name \S+)?`,
+			`ipv6 route (vrf \S+ )?\S+/\d+ \S+( name \S+)?`, `configuration mode exclusive (auto|manual)`,
 		},
 		"if": {
 			`description .+`, `mtu \d+`, `shutdown`, `switchport`, `switchport mode (access|trunk)`, `switchport access vlan \d+`,
@@ -325,7 +325,11 @@ func (d *iosxeDialogue) answer(line string) (string, bool) {
 			}
 		}
 		d.place = &place{config: x.now}
-		return "Enter configuration commands, one per line.  End with CNTL/Z.", false
+		answer := "Enter configuration commands, one per line.  End with CNTL/Z."
+		if x.now.index("configuration mode exclusive auto") >= 0 {
+			answer = "Configuration mode locked exclusively. The lock will be cleared once you exit out of configuration mode using end/exit\n\n" + answer
+		}
+		return answer, false
 	case line == "configure confirm":
 		return d.confirm(), false
 	case line == "configure revert now":
