@@ -51,8 +51,6 @@ const (
 	ciscoMore    = ciscoAllowed + "add "
 	// ciscoAllowedMax is the length of a list of VLANs, in bytes, that fits in one command.
 	ciscoAllowedMax = 180
-	// ciscoMTU is the default, which is not shown.
-	ciscoMTU = 1500
 )
 
 // joinAllowed makes one line of the lists of VLANs that the platform shows in several.
@@ -171,14 +169,6 @@ func (i *Intent) readDefaultVLAN() {
 		i.VLANs.Untagged = 1
 	}
 	i.splitVLANs()
-}
-
-// OtherMTU is the MTU where it is not the default.
-func (v view) OtherMTU() int {
-	if v.MTU == ciscoMTU {
-		return 0
-	}
-	return v.MTU
 }
 
 // ciscoLacks is what neither platform has.

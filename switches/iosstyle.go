@@ -165,6 +165,17 @@ func (c iosStyle) read(port string, owned []statement, more func(*Intent, []stri
 	return intent
 }
 
+// iosMTU is the default, which is not shown.
+const iosMTU = 1500
+
+// OtherMTU is the MTU where it is not the default.
+func (v view) OtherMTU() int {
+	if v.MTU == iosMTU {
+		return 0
+	}
+	return v.MTU
+}
+
 func isNumber(text string) bool { _, err := strconv.Atoi(text); return err == nil }
 
 // number is 0 for what is none; no field of an intent that is set has that value.

@@ -63,10 +63,31 @@ func TestManyVLANs(t *testing.T) {
 			if change := b.must(t, intent); !change.Running.Equal(intent) {
 				t.Errorf("got %+v", change.Running)
 			}
-			intent.VLANs.Tagged = intent.VLANs.Tagged[:150]
+			expect(t, b.running(t), "switchport trunk allowed vlan add ")
+			fewer := intent
+			fewer.VLANs = &switches.VLANs{Tagged: intent.VLANs.Tagged[:150]}
+			if change := b.must(t, fewer); !change.Running.Equal(fewer) {
+				t.Errorf("got %+v", change.Running)
+			}
+			intent.Bond = &switches.Bond{Group: 9}
 			if change := b.must(t, intent); !change.Running.Equal(intent) {
 				t.Errorf("got %+v", change.Running)
 			}
 		})
+	}
+}
+
+// The MTU that ports have when nothing is said is not shown.
+func TestDefaultMTU(t *testing.T) {
+	for _, platform := range []string{"arista_eos", "cisco_nxos", "cisco_iosxe"} {
+		b := benches[platform](t)
+		b.byHand(t, b.prepare...)
+		intent := intentsOf(b.port(1))["with an MTU"]
+		b.must(t, intent)
+		intent.MTU = 1500
+		b.must(t, intent)
+		if change, err := diffOne(t, b.open(t), intent); err != nil || change.Changed {
+			t.Errorf("%s: there is a difference left: %+v, %v", platform, change, err)
+		}
 	}
 }

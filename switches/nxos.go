@@ -138,7 +138,7 @@ func (d nxos) render(device Device, intent Intent) ([]statement, error) {
 	asked["a multi-chassis bond that is routed"] = intent.Bond != nil && intent.Bond.MultiChassis && intent.VLANs == nil
 	// "Interfaces", section "Configuring the MTU Size": a switched port has the system's
 	// default or its jumbo size, and a routed one an even number of bytes.
-	asked["an MTU of a switched port other than 1500"] = intent.VLANs != nil && intent.MTU != 0 && intent.MTU != ciscoMTU
+	asked["an MTU of a switched port other than 1500"] = intent.VLANs != nil && intent.MTU != 0 && intent.MTU != iosMTU
 	asked["an odd MTU"] = intent.MTU%2 != 0
 	if err := unsupported("cisco_nxos", asked); err != nil {
 		return nil, err

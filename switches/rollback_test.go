@@ -132,18 +132,3 @@ func TestCiscoBusy(t *testing.T) {
 		})
 	}
 }
-
-// The MTU that ports have when nothing is said is not shown.
-func TestCiscoDefaultMTU(t *testing.T) {
-	for _, platform := range []string{"cisco_nxos", "cisco_iosxe"} {
-		b := benches[platform](t)
-		b.byHand(t, b.prepare...)
-		intent := intentsOf(b.port(1))["with an MTU"]
-		b.must(t, intent)
-		intent.MTU = 1500
-		b.must(t, intent)
-		if change, err := diffOne(t, b.open(t), intent); err != nil || change.Changed {
-			t.Errorf("%s: there is a difference left: %+v, %v", platform, change, err)
-		}
-	}
-}

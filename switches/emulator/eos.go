@@ -64,6 +64,9 @@ func newEOS(d *Device) *eos {
 			at.remove("ip address")
 			at.remove("ipv6 address")
 		}
+		if line == "mtu 1500" { // the default is not shown
+			at.remove("mtu")
+		}
 		return ""
 	}
 	return &eos{iosStyle: s}

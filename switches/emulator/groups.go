@@ -88,3 +88,18 @@ func (g groups) alike(member *tree, number string) (same, possible bool) {
 	slices.Sort(its)
 	return slices.Equal(mine, its), slices.Contains(mine, "no switchport") == slices.Contains(its, "no switchport")
 }
+
+// wrapAllowed shows long lists of VLANs in several lines, as the devices do.
+func wrapAllowed(stanza *tree) {
+	const head, width = "switchport trunk allowed vlan ", 60
+	for i := 0; i < len(stanza.below); i++ {
+		list, is := strings.CutPrefix(stanza.below[i].line, head)
+		if !is || len(list) <= width {
+			continue
+		}
+		if cut := strings.LastIndex(list[:width], ","); cut > 0 {
+			stanza.below[i] = &tree{line: head + list[:cut]}
+			stanza.below = slices.Insert(stanza.below, i+1, &tree{line: head + "add " + list[cut+1:]})
+		}
+	}
+}

@@ -254,6 +254,7 @@ func (x *iosxe) effects(at *tree, line string) string {
 func (x *iosxe) running() string {
 	shown := x.now.copy()
 	for _, stanza := range shown.below {
+		wrapAllowed(stanza)
 		if strings.HasPrefix(stanza.line, "interface ") && stanza.index("no switchport") >= 0 && !slices.ContainsFunc(stanza.below, func(c *tree) bool { return begins(c.line, "ip address") }) {
 			stanza.child("no ip address")
 		}
@@ -326,6 +327,9 @@ func (d *iosxeDialogue) answer(line string) (string, bool) {
 		}
 		d.place = &place{config: x.now}
 		answer := "Enter configuration commands, one per line.  End with CNTL/Z."
+		if timed != nil {
+			answer = "Rollback Confirmed Change: Backing up current running config to flash:archive-Nov-23-10-00-00.000-0\n\n" + answer
+		}
 		if x.now.index("configuration mode exclusive auto") >= 0 {
 			answer = "Configuration mode locked exclusively. The lock will be cleared once you exit out of configuration mode using end/exit\n\n" + answer
 		}

@@ -201,6 +201,7 @@ func (n *nxos) effects(at *tree, line string) string {
 func (n *nxos) running() string {
 	shown := n.now.copy()
 	for _, stanza := range shown.below {
+		wrapAllowed(stanza)
 		port, is := strings.CutPrefix(stanza.line, "interface ")
 		if is && stanza.index("no switchport") >= 0 && !strings.HasPrefix(port, "port-channel") && !stanza.remove("shutdown") {
 			stanza.child("no shutdown")
