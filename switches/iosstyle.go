@@ -218,14 +218,22 @@ func resets(s statement) bool {
 }
 
 func (c iosStyle) edit(port string, have, want []statement) []string {
-	shut := under("interface "+port, "shutdown")
-	if !slices.ContainsFunc(slices.Concat(without(have, want), without(want, have)), resets) {
+	own := under("interface " + port)
+	shut := own.with("shutdown")
+	reset := map[statement]bool{}
+	for _, s := range slices.Concat(without(have, want), without(want, have)) {
+		if resets(s) {
+			reset[own], reset[s.header()] = true, true
+		}
+	}
+	if len(reset) == 0 {
 		return c.commands(have, want, shut)
 	}
 	// By way of a port that is shut and bare: each line is said when nothing takes it away. A
 	// group stays, with what other members it has.
+	goes := func(s statement) bool { return strings.HasPrefix(string(s), "interface ") && !slices.Contains(want, s) }
 	bare := append(slices.DeleteFunc(slices.Clone(have), func(s statement) bool {
-		return strings.HasPrefix(string(s), "interface ") && (s.header() != "" || !slices.Contains(want, s))
+		return s.header() == "" && goes(s) || s.header() != "" && (reset[s.header()] || goes(s.header()) && s.header() != own)
 	}), shut)
 	return append(c.commands(have, bare, shut), c.commands(bare, want, shut)...)
 }

@@ -1,10 +1,13 @@
 package switches_test
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"ferrodur/switches"
+	"ferrodur/switches/emulator"
 )
 
 // Members of one group come, change and go together, and leave nothing behind.
@@ -28,7 +31,7 @@ func TestMembersOfAGroup(t *testing.T) {
 				Addresses: prefixes("198.51.100.10/31", "2001:db8:0:10::/127"), SourceFilter: true, VRF: "red",
 			}
 			bare := switches.Intent{Profile: switches.Quarantine, Description: "ams1-r1-s1"}
-			for n, step := range [][2]switches.Intent{{access, access}, {trunk, trunk}, {bare, trunk}, {access, access}, {bare, bare}, {routed, routed}, {routed, bare}, {bare, bare}} {
+			for n, step := range [][2]switches.Intent{{access, access}, {trunk, trunk}, {bare, trunk}, {access, access}, {routed, routed}, {trunk, trunk}, {bare, bare}, {routed, routed}, {routed, bare}, {bare, bare}} {
 				session := b.open(t)
 				for i := range step {
 					step[i].Port = ports[i]
@@ -44,6 +47,45 @@ func TestMembersOfAGroup(t *testing.T) {
 			}
 			if now := sortedLines(b.running(t)); now != before {
 				t.Errorf("the group left\n%s\nand it was\n%s", now, before)
+			}
+		})
+	}
+}
+
+// Members of one group are put back together, line by line where the switch's own roll-back
+// fails.
+func TestMembersAreUndone(t *testing.T) {
+	for _, platform := range []string{"cisco_nxos", "cisco_iosxe"} {
+		t.Run(platform, func(t *testing.T) {
+			b := benches[platform](t)
+			b.byHand(t, b.prepare...)
+			var members []switches.Intent
+			for n := 30; n < 32; n++ {
+				b.must(t, intentsOf(b.port(n))["quarantine"])
+				members = append(members, switches.Intent{
+					Port: b.port(n), Profile: switches.Tenant, Description: "s1", VLANs: &switches.VLANs{Untagged: 100}, Bond: &switches.Bond{Group: 9},
+				})
+			}
+			before := sortedLines(b.running(t))
+			b.emulated.Fail(emulator.Faults{
+				Ignore: func(line string) bool { return line == "no shutdown" },
+				Refuse: func(line string) string {
+					if strings.HasPrefix(line, "rollback running-config ") || line == "configure revert now" {
+						return refusal(b, line)
+					}
+					return ""
+				},
+			})
+			results, err := b.open(t).Apply(t.Context(), members...)
+			check(t, err)
+			for _, result := range results {
+				var mismatch *switches.MismatchError
+				if !errors.As(result.Err, &mismatch) {
+					t.Errorf("got %v, want a MismatchError", result.Err)
+				}
+			}
+			if now := sortedLines(b.running(t)); now != before {
+				t.Errorf("what was taken back left\n%s\nand it was\n%s", now, before)
 			}
 		})
 	}

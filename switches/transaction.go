@@ -226,15 +226,7 @@ func (s *Session) sortOut(plans []*plan, port string, err error, failed map[*pla
 }
 
 func (s *Session) transaction(l look, plans []*plan) transaction {
-	var t transaction
-	for i, p := range plans {
-		// What another member of the same group still needs stays; what all of them part with,
-		// the last one takes away.
-		kept := without(s.neededByOthers(l, plans, i), p.want)
-		have := p.have
-		have.owned = without(have.owned, kept)
-		t.commands = append(t.commands, s.commands(p, have, p.want)...)
-	}
+	t := transaction{commands: s.commands(l, plans)}
 	t.unchanged = func(ctx context.Context) error {
 		now, err := s.look(ctx)
 		if err == nil && len(difference(l.running, now.running)) > 0 {
@@ -274,18 +266,22 @@ func (s *Session) beside(l look, plans []*plan) []statement {
 }
 
 // neededByOthers are the statements that ports other than that of the i-th plan will have,
-// or have until a later plan, where the port is one of a group.
+// or have until a later plan, where the port is one of a group. While it stays in the group,
+// what that has is changed for all.
 func (s *Session) neededByOthers(l look, plans []*plan, i int) []statement {
 	p := plans[i]
-	if s.driver.parse(p.intent.Port, p.have.owned).Bond == nil {
+	group := s.driver.parse(p.intent.Port, p.have.owned).Bond
+	if group == nil {
 		return nil
 	}
+	later := s.driver.parse(p.intent.Port, p.want).Bond
+	stays := later != nil && later.Group == group.Group
 	var needed []statement
 	for port := range l.ports {
 		n := slices.IndexFunc(plans, func(other *plan) bool { return other.intent.Port == port })
 		switch {
 		case n == i:
-		case n > i:
+		case n > i && !stays:
 			needed = append(needed, slices.Concat(plans[n].have.owned, plans[n].want)...)
 		case n >= 0:
 			needed = append(needed, plans[n].want...)
@@ -300,10 +296,25 @@ func (s *Session) neededByOthers(l look, plans []*plan, i int) []statement {
 	return needed
 }
 
-func (s *Session) commands(p *plan, have section, want []statement) []command {
+// commands lead from what plans have to what they want, one after the other: what a plan
+// shares with those before it, as a member of the same group, is done.
+func (s *Session) commands(l look, plans []*plan) []command {
 	var commands []command
-	for _, text := range s.driver.edit(p.intent.Port, have, want) {
-		commands = append(commands, command{port: p.intent.Port, text: text, secret: p.intent.password()})
+	var gone, come []statement // until the plan's turn
+	for i, p := range plans {
+		have := p.have
+		shared := without(p.want, without(p.want, come))
+		have.owned = slices.Concat(without(have.owned, slices.Concat(gone, shared)), shared)
+		// What another member of the same group still needs stays; what all of them part with,
+		// the last one takes away.
+		have.owned = without(have.owned, without(s.neededByOthers(l, plans, i), p.want))
+		gone, come = append(gone, without(have.owned, p.want)...), append(come, p.want...)
+		if len(difference(have.owned, p.want)) == 0 {
+			continue
+		}
+		for _, text := range s.driver.edit(p.intent.Port, have, p.want) {
+			commands = append(commands, command{port: p.intent.Port, text: text, secret: p.intent.password()})
+		}
 	}
 	return commands
 }
@@ -327,17 +338,17 @@ func (s *Session) undo(ctx context.Context, plans []*plan, send sender) error {
 	if err != nil {
 		return fmt.Errorf("the ports could not be put back as they were: %w", err)
 	}
-	var commands []command
+	var back []*plan
 	for _, p := range plans {
 		found, err := s.section(now, p.intent.Port)
 		if err != nil {
 			return err
 		}
 		if len(difference(found.owned, p.have.owned)) > 0 {
-			commands = append(commands, s.commands(p, found, p.have.owned)...)
+			back = append(back, &plan{intent: p.intent, have: found, want: p.have.owned})
 		}
 	}
-	if err := send(ctx, commands); err != nil {
+	if err := send(ctx, s.commands(now, back)); err != nil {
 		return fmt.Errorf("the ports could not be put back as they were: %w", err)
 	}
 	return nil
