@@ -199,7 +199,7 @@ func (d iosxe) section(running []statement, port string) section {
 func (d iosxe) render(device Device, intent Intent) ([]statement, error) {
 	asked := ciscoLacks(intent)
 	asked["a multi-chassis bond"] = intent.Bond != nil && intent.Bond.MultiChassis // StackWise Virtual makes two switches one
-	asked["an MTU of less than 1500"] = intent.MTU != 0 && intent.MTU < iosMTU     // "Interface and Hardware Component", "mtu"
+	asked["an MTU of less than 1500"] = intent.MTU != 0 && intent.MTU < iosMTU     // "Interface and Hardware Components", chapter "Configuring System MTU"
 	if err := unsupported("cisco_iosxe", asked); err != nil {
 		return nil, err
 	}

@@ -21,8 +21,8 @@ type transaction struct {
 	// others tells whether anything but the transaction's ports has changed since the change
 	// was thought out. A platform's own roll-back would undo that, too.
 	others func(context.Context) (bool, error)
-	// undo leads the ports back to what they were, line by line, for platforms that have no
-	// roll-back of their own.
+	// undo leads the ports back to what they were, line by line, where the platform has no
+	// roll-back of its own, or that is not to be used.
 	undo func(context.Context, sender) error
 }
 

@@ -166,7 +166,7 @@ func nxosRefusesMTU(text string, routed bool) string {
 	case err != nil || size < 576 || size > 9216 || size%2 != 0:
 		return "% Invalid number, range is (576:9216), even values only"
 	case !routed && size != 1500 && size != 9216:
-		return "ERROR: Ethernet MTU must be 1500 or the system's jumbo MTU"
+		return "ERROR: MTU on L2 interfaces can only be set to default or system-jumboMTU"
 	}
 	return ""
 }
