@@ -75,29 +75,37 @@ func listEntries(intent Intent, carrier string) []listEntry {
 	return entries
 }
 
-// neighbours finds the BGP neighbours that are described as a port's, in lines such as
-// "neighbor 192.0.2.1 description ferrodur swp1".
-func neighbours(running []statement, carrier string) map[string]bool {
-	found := map[string]bool{}
+// neighbours finds the BGP neighbours that are described as a port's.
+func neighbours(running []statement, carrier string) map[statement]bool {
+	found := map[statement]bool{}
 	for _, s := range running {
-		address, text, is := neighbourLine(s.line())
-		if is && text == "description "+peer(carrier) && strings.HasPrefix(string(s), "router bgp ") {
-			found[address] = true
+		if who, text, is := neighbourOf(s); is && text == "description "+peer(carrier) {
+			found[who] = true
 		}
 	}
 	return found
 }
 
-// peerStanzas are the stanzas of BGP neighbours that are described as a port's, where a
-// neighbour is a stanza of its own.
-func peerStanzas(running []statement, carrier string) []statement {
-	var found []statement
-	for _, s := range running {
-		if s.line() == "description "+peer(carrier) && strings.HasPrefix(s.header().line(), "neighbor ") {
-			found = append(found, s.header())
+// neighbourOf takes a statement about a BGP neighbour apart. Platforms say it in a line,
+// "neighbor ADDRESS TEXT", or as TEXT in a stanza "neighbor ADDRESS", whose header has no
+// text. One address may be that of neighbours in several VRFs; who tells them apart.
+func neighbourOf(s statement) (who statement, text string, is bool) {
+	parts := s.parts()
+	if !strings.HasPrefix(parts[0], "router bgp ") {
+		return "", "", false
+	}
+	for n, part := range parts {
+		address, text, found := neighbourLine(part)
+		switch {
+		case found && n < len(parts)-1:
+			return who.with("neighbor " + address), s.line(), true
+		case found:
+			return who.with("neighbor " + address), text, true
+		case !strings.HasPrefix(part, "address-family ") || strings.Contains(part, " vrf "):
+			who = who.with(part)
 		}
 	}
-	return found
+	return "", "", false
 }
 
 // neighbourLine takes "neighbor ADDRESS TEXT" apart.
@@ -122,10 +130,7 @@ func (i *Intent) readBGP(s statement) {
 		return
 	}
 	isList := fields[1] == "prefix-list"
-	_, text, isNeighbour := neighbourLine(s.line())
-	if inside := strings.Contains(string(s.header()), level+"neighbor "); inside {
-		text, isNeighbour = s.line(), true
-	}
+	_, text, isNeighbour := neighbourOf(s)
 	if !isList && !isNeighbour {
 		return
 	}

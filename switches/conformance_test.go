@@ -1,6 +1,7 @@
 package switches_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ type words struct {
 	shut    func(port string) []string
 	refusal func(line string) string // a complaint about a line; nil: in the style of IOS
 	commits bool                     // changes take effect together, by a commit
+	hurry   float64                  // of confirm timers; 0: 300 times
 	lacks   []string                 // features that the platform does not have: names of intents
 }
 
@@ -165,18 +167,27 @@ var benches = map[string]func(*testing.T) *bench{
 	}),
 	"cisco_nxos": emulated("cisco_nxos", "Ethernet1/%d", with(industryWords(), func(w *words) {
 		w.prepare = []string{
-			"feature bgp", "vrf context red", "vlan 100", "vlan 101", "vlan 102", "vlan 200", "vlan 300", "router bgp 65000", "vrf red",
+			"feature bgp", "vrf context red", "vlan 100", "vlan 101", "vlan 102", "vlan 200", "vlan 300", "router bgp 65000", "address-family ipv4 unicast",
+			"address-family ipv6 unicast", "vrf red", "address-family ipv4 unicast", "address-family ipv6 unicast",
 		}
+		w.foreign = func(port string) []string {
+			return []string{"ip route 203.0.113.128/25 Null0", "interface " + port, "load-interval counter 1 60", "ntp server 192.0.2.123"}
+		}
+		w.shown[1] = "load-interval counter 1 60"
+		w.refusal = func(string) string { return "                          ^\n% Invalid command at '^' marker." }
+		w.lacks = []string{"jumbo VLAN"} // a switched port has 1500 bytes, or the system's jumbo size
 	})),
 	"cisco_iosxe": emulated("cisco_iosxe", "GigabitEthernet1/0/%d", with(industryWords(), func(w *words) {
 		w.prepare = []string{
-			"vrf definition red", "vlan 100", "vlan 101", "vlan 102", "vlan 200", "vlan 300",
-			"router bgp 65000", "address-family ipv4", "address-family ipv6", "address-family ipv4 vrf red", "address-family ipv6 vrf red",
+			"archive", "path flash:archive", "vrf definition red", "rd 65000:1", "address-family ipv4", "address-family ipv6",
+			"vlan 100", "vlan 101", "vlan 102", "vlan 200", "vlan 300", "router bgp 65000", "address-family ipv4", "address-family ipv6",
+			"address-family ipv4 vrf red", "address-family ipv6 vrf red",
 		}
 		w.foreign = func(port string) []string {
 			return []string{"ip route 203.0.113.128 255.255.255.128 Null0", "interface " + port, "load-interval 30", "ntp server 192.0.2.123"}
 		}
 		w.shown[0] = "ip route 203.0.113.128 255.255.255.128 Null0"
+		w.commits, w.hurry = true, 200 // the timer runs from the first line on
 	})),
 	"arista_eos": emulated("arista_eos", "Ethernet%d", with(industryWords(), func(w *words) { w.commits = true })),
 }
@@ -190,7 +201,7 @@ func emulated(platform, names string, own words) func(*testing.T) *bench {
 	return func(t *testing.T) *bench {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		check(t, err)
-		config := emulator.Config{Platform: platform, Name: "sw1", User: "operator", Password: rigPassword, Hurry: 300, Banner: "Authorised access only!\n# or else >\n"}
+		config := emulator.Config{Platform: platform, Name: "sw1", User: "operator", Password: rigPassword, Hurry: cmp.Or(own.hurry, 300), Banner: "Authorised access only!\n# or else >\n"}
 		for n := 1; n <= 48; n++ {
 			config.Ports = append(config.Ports, fmt.Sprintf(names, n))
 		}

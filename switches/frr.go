@@ -115,7 +115,7 @@ func (frr) section(running []statement, port string) section {
 		line := s.line()
 		fields := strings.Fields(line)
 		stanza := strings.Fields(s.parts()[0])
-		address, _, isNeighbour := neighbourLine(line)
+		who, _, isNeighbour := neighbourOf(s)
 		switch {
 		case len(stanza) > 1 && stanza[0] == "interface" && stanza[1] == port:
 			switch {
@@ -132,7 +132,7 @@ func (frr) section(running []statement, port string) section {
 				found.foreign = append(found.foreign, s)
 			}
 		case len(fields) > 2 && fields[1] == "prefix-list" && isNamed(fields[2], port),
-			stanza[0] == "router" && isNeighbour && peers[address],
+			isNeighbour && peers[who],
 			s.in(nftChain(port)):
 			found.owned = append(found.owned, s)
 		}

@@ -40,7 +40,8 @@ func (c iosStyle) ownedHeaders(all []statement, port string) []statement {
 	var kept []statement
 	for i, s := range all {
 		isHeader := i+1 < len(all) && all[i+1].in(s)
-		its := strings.HasPrefix(listOf(s.parts()[0]), mark+"-") || strings.HasPrefix(string(s), "interface "+c.group) || strings.Contains(string(s), level+"neighbor ")
+		_, _, isNeighbour := neighbourOf(s)
+		its := isNeighbour || strings.HasPrefix(listOf(s), mark+"-") || strings.HasPrefix(string(s), "interface "+c.group)
 		if (!isHeader || its) && !slices.Contains(kept, s) {
 			kept = append(kept, s)
 		}
@@ -64,16 +65,15 @@ func (c iosStyle) section(running []statement, port string) section {
 	own := under("interface " + port)
 	carrier := port
 	for _, s := range running {
-		if number, is := strings.CutPrefix(s.line(), "channel-group "); is && s.header() == own {
-			carrier = c.group + strings.Fields(number + " ?")[0]
+		if group := c.groupOf(s.line()); group != "" && s.header() == own {
+			carrier = strings.TrimPrefix(string(group), "interface ")
 		}
 	}
 	var found section
-	peers, stanzas := neighbours(running, carrier), peerStanzas(running, carrier)
+	peers := neighbours(running, carrier)
 	on := under("interface " + carrier)
 	for _, s := range running {
-		address, _, isNeighbour := neighbourLine(s.line())
-		head := s.parts()[0]
+		who, _, isNeighbour := neighbourOf(s)
 		switch {
 		case s == own:
 		case s == on: // a group's, which exists because Ferrodur says so
@@ -86,20 +86,19 @@ func (c iosStyle) section(running []statement, port string) section {
 			}
 		case s.in(own) || s.in(on):
 			found.foreign = append(found.foreign, s)
-		case isNamed(listOf(head), carrier),
+		case isNamed(listOf(s), carrier),
 			isRoute(s) && strings.HasSuffix(s.line(), " name "+routeName(carrier)),
-			strings.HasPrefix(head, "router bgp ") && isNeighbour && peers[address],
-			slices.ContainsFunc(stanzas, func(stanza statement) bool { return s == stanza || s.in(stanza) }):
+			isNeighbour && peers[who]:
 			found.owned = append(found.owned, s)
 		}
 	}
 	return found
 }
 
-// listOf is the name of the access list or prefix list that a line is about: "ip access-list
-// [extended] NAME", "ip prefix-list NAME seq …". Empty: of none.
-func listOf(line string) string {
-	words := strings.Fields(line)
+// listOf is the name of the access list or prefix list that a statement is about; empty: of
+// none.
+func listOf(s statement) string {
+	words := strings.Fields(s.parts()[0]) // ip access-list [extended] NAME; ip prefix-list NAME seq …
 	switch {
 	case len(words) < 3 || !strings.HasSuffix(words[1], "-list"):
 		return ""
@@ -166,6 +165,17 @@ func (c iosStyle) read(port string, owned []statement, more func(*Intent, []stri
 	return intent
 }
 
+// iosMTU is the default, which is not shown.
+const iosMTU = 1500
+
+// OtherMTU is the MTU where it is not the default.
+func (v view) OtherMTU() int {
+	if v.MTU == iosMTU {
+		return 0
+	}
+	return v.MTU
+}
+
 func isNumber(text string) bool { _, err := strconv.Atoi(text); return err == nil }
 
 // number is 0 for what is none; no field of an intent that is set has that value.
@@ -199,21 +209,31 @@ func (i *Intent) vlans() *VLANs {
 	return i.VLANs
 }
 
-// resets tells whether a line, coming or going, takes other lines of its interface away.
+// resets tells whether a line, coming or going, takes other lines of its interface away, or
+// makes a trunk, which carries all VLANs until it is told which.
 func resets(s statement) bool {
 	line := strings.TrimPrefix(s.line(), "no ")
-	return strings.HasPrefix(string(s), "interface ") &&
-		(line == "switchport" || strings.HasPrefix(line, "vrf ") || strings.HasPrefix(line, "channel-group "))
+	return strings.HasPrefix(string(s), "interface ") && (line == "switchport" || strings.HasPrefix(line, "switchport mode ") ||
+		strings.HasPrefix(line, "vrf ") || strings.HasPrefix(line, "channel-group "))
 }
 
 func (c iosStyle) edit(port string, have, want []statement) []string {
-	shut := under("interface "+port, "shutdown")
-	if !slices.ContainsFunc(slices.Concat(without(have, want), without(want, have)), resets) {
+	own := under("interface " + port)
+	shut := own.with("shutdown")
+	reset := map[statement]bool{}
+	for _, s := range slices.Concat(without(have, want), without(want, have)) {
+		if resets(s) {
+			reset[own], reset[s.header()] = true, true
+		}
+	}
+	if len(reset) == 0 {
 		return c.commands(have, want, shut)
 	}
-	// By way of a port that is shut and bare: each line is said when nothing takes it away.
+	// By way of a port that is shut and bare: each line is said when nothing takes it away. A
+	// group stays, with what other members it has.
+	goes := func(s statement) bool { return strings.HasPrefix(string(s), "interface ") && !slices.Contains(want, s) }
 	bare := append(slices.DeleteFunc(slices.Clone(have), func(s statement) bool {
-		return strings.HasPrefix(string(s), "interface ")
+		return s.header() == "" && goes(s) || s.header() != "" && (reset[s.header()] || goes(s.header()) && s.header() != own)
 	}), shut)
 	return append(c.commands(have, bare, shut), c.commands(bare, want, shut)...)
 }
@@ -231,6 +251,10 @@ func (c iosStyle) commands(have, want []statement, shut statement) []string {
 				if s.line() == kind || strings.HasPrefix(s.line(), kind+" ") {
 					return kind
 				}
+			}
+			address, text, _ := neighbourLine(s.line())
+			if word, _, _ := strings.Cut(text, " "); slices.Contains([]string{"remote-as", "description", "maximum-prefix", "maximum-routes"}, word) {
+				return "neighbor " + address + " " + word // without its AS number a neighbour is gone
 			}
 			return ""
 		},
@@ -253,7 +277,7 @@ func negate(line string) string {
 		return "no " + words[0]
 	case words[0] == "neighbor" && len(words) > 2 && (words[2] == "password" || words[2] == "description"):
 		return "no neighbor " + words[1] + " " + words[2]
-	case words[0] == "switchport" && len(words) > 3:
+	case words[0] == "switchport" && len(words) > 2 && (len(words) > 3 || words[1] == "mode"):
 		return "no " + strings.Join(words[:len(words)-1], " ")
 	}
 	return "no " + line

@@ -8,15 +8,18 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
-// iosxe is the driver for Cisco IOS-XE: lines take effect one by one, under a timer that
-// takes them back unless they are confirmed after they were verified. It follows the
-// "Configuration Management Configuration Guide", chapters "Configuration Rollback Confirmed
-// Change" and "Exclusive Configuration Change Access", and the guides of each feature; it
-// was tried with the emulated device only. The switch needs an archive
-// ("archive", "path flash:…").
+// iosxe is the driver for Cisco IOS-XE on Catalyst 9000 switches. Lines take effect one by
+// one, under a timer that takes all of them back unless they are confirmed after they were
+// verified; the switch's configuration has an "archive" with a path for that. It follows
+// the "Managing Configuration Files Configuration Guide", chapters "Configuration Rollback
+// Confirmed Change" and "Exclusive Configuration Change Access"; the "Layer 2
+// Configuration Guide", chapter "Configuring EtherChannels"; the command references "IP
+// Routing: BGP", "IP Routing: Protocol-Independent", "IPv6" and "Security". It was tried
+// with the emulated device only.
 //
 // Statements have prefixes where IOS says masks and wildcards: edit turns them into those.
 type iosxe struct{}
@@ -27,8 +30,8 @@ var iosxeDefinition []byte
 //go:embed iosxe.tmpl
 var iosxeTemplate string
 
-// iosxeConfirm is how many minutes unconfirmed lines stay.
-const iosxeConfirm = 2
+// iosxeMinutes is how long an unconfirmed change stays.
+const iosxeMinutes = "2"
 
 func (iosxe) style() iosStyle {
 	return iosStyle{
@@ -36,18 +39,17 @@ func (iosxe) style() iosStyle {
 		group:    "Port-channel",
 		kinds: []string{
 			"description", "mtu", "shutdown", "switchport", "vrf forwarding", "channel-group", "port-channel standalone-disable",
-			"ip address", "ipv6 address", "ipv6 nd ra suppress all", "ip helper-address", "ip access-group", "ipv6 traffic-filter",
+			"ip address", "ipv6 address", "ipv6 nd ra suppress", "ip helper-address", "ip access-group", "ipv6 traffic-filter",
 		},
-		once: []string{"description", "mtu", "switchport access vlan", "switchport trunk native vlan", "switchport trunk allowed vlan", "switchport mode"},
+		once: []string{"description", "mtu", "switchport access vlan", "switchport trunk native vlan", "switchport trunk allowed vlan"},
 		skip: func(words string) bool {
-			return strings.HasPrefix(words, "!") || words == "end" || strings.HasPrefix(words, "exit-")
+			return strings.HasPrefix(words, "!") || words == "end" || words == "exit-address-family" ||
+				strings.HasPrefix(words, "Building configuration") || strings.HasPrefix(words, "Current configuration")
 		},
 		canonical: iosxeCanonical,
 		negate: func(line string) (string, bool) {
-			if strings.HasPrefix(line, "switchport mode ") {
-				return "no switchport mode", true
-			}
-			return "", false
+			address, text, is := neighbourLine(line)
+			return "no neighbor " + address, is && strings.HasPrefix(text, "remote-as ")
 		},
 	}
 }
@@ -55,34 +57,25 @@ func (iosxe) style() iosStyle {
 // iosxeCanonical writes addresses, masks and wildcards as this package does, and says
 // nothing of defaults.
 func iosxeCanonical(s statement) statement {
+	s = ciscoCanonical(s)
 	line := s.line()
-	if line == "no ip address" || strings.HasPrefix(line, "no neighbor ") && strings.HasSuffix(line, " activate") {
+	switch {
+	case line == "no ip address", strings.HasPrefix(line, "no neighbor ") && strings.HasSuffix(line, " activate"):
 		return ""
-	}
-	if address, text, is := neighbourLine(line); is && strings.HasPrefix(text, "password ") {
-		line = "neighbor " + address + " password " + Hidden
+	case strings.HasPrefix(line, "description "):
+		return s // a text, as it is
 	}
 	words := strings.Fields(strings.TrimPrefix(line, "sequence "))
 	inList := strings.HasPrefix(string(s), "ip access-list extended ")
-	for i := 0; i < len(words); i++ {
+	for i := 0; i < len(words)-1; i++ {
 		address, err := netip.ParseAddr(words[i])
-		if err != nil {
-			if prefix, err := netip.ParsePrefix(words[i]); err == nil {
-				words[i] = prefix.String()
-			}
-			continue
-		}
-		words[i] = address.String()
-		if !address.Is4() || i+1 == len(words) || words[max(0, i-1)] == "host" {
+		if err != nil || !address.Is4() || words[max(0, i-1)] == "host" {
 			continue
 		}
 		if bits, ok := maskBits(words[i+1], inList); ok {
 			words[i] = netip.PrefixFrom(address, bits).String()
 			words = slices.Delete(words, i+1, i+2)
 		}
-	}
-	if strings.HasPrefix(line, "description ") {
-		return s // a text, as it is
 	}
 	return s.header().with(strings.Join(words, " "))
 }
@@ -139,26 +132,35 @@ func iosxeLine(stanza, line string) string {
 
 func (iosxe) definition() definition { return definition{prompts: iosxeDefinition} }
 
-// refused: complaints begin with a percent sign.
+// refused: a percent sign begins complaints and remarks; the remarks that these commands
+// may earn are known. Some complaints have none.
 func (iosxe) refused(answer string) bool {
 	for line := range strings.Lines(answer) {
-		if strings.HasPrefix(strings.TrimSpace(line), "%") {
+		line = strings.TrimSpace(line)
+		isRemark := strings.HasPrefix(line, "% Warning") || strings.Contains(line, "removed due to")
+		if strings.HasPrefix(line, "%") && !isRemark {
 			return true
+		}
+		for _, beginning := range []string{"Command rejected", "Bad mask", "BGP is already running"} {
+			if strings.HasPrefix(line, beginning) {
+				return true
+			}
 		}
 	}
 	return false
 }
 
+// ports asks for full names: the brief forms of this command have abbreviated ones.
 func (iosxe) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
-	answer, err := cli.say(ctx, "show ip interface brief")
+	answer, err := cli.say(ctx, "show interfaces | include line protocol")
 	if err != nil {
 		return nil, err
 	}
 	ports := map[string]bool{}
 	for line := range strings.Lines(answer) {
-		fields := strings.Fields(line) // GigabitEthernet1/0/1 unassigned YES unset administratively down down
-		if n := len(fields); n >= 6 && (fields[2] == "YES" || fields[2] == "NO") {
-			ports[fields[0]] = fields[n-1] == "up" && fields[n-2] == "up"
+		name, state, found := strings.Cut(line, " is ") // GigabitEthernet1/0/1 is up, line protocol is up (connected)
+		if found && !strings.Contains(name, " ") {
+			ports[name] = strings.HasPrefix(state, "up, line protocol is up")
 		}
 	}
 	return ports, nil
@@ -172,7 +174,22 @@ func (d iosxe) read(text string) ([]statement, error) {
 	if !strings.HasSuffix(strings.TrimRight(text, "\r\n "), "\nend") {
 		return nil, ErrUnreadable
 	}
-	return d.style().parse(text), nil
+	style := d.style()
+	return style.dropInherited(iosxeNumbered(joinAllowed(style.parse(text)))), nil
+}
+
+// iosxeNumbered numbers the entries of access lists, as releases before 16.12 do not show.
+func iosxeNumbered(all []statement) []statement {
+	numbered := slices.Clone(all)
+	last := map[statement]int{}
+	for i, s := range numbered {
+		line := s.line()
+		if strings.Contains(string(s.header()), " access-list ") && (strings.HasPrefix(line, "permit ") || strings.HasPrefix(line, "deny ")) {
+			last[s.header()] += 10
+			numbered[i] = s.header().with(strconv.Itoa(last[s.header()]) + " " + line)
+		}
+	}
+	return numbered
 }
 
 func (d iosxe) section(running []statement, port string) section {
@@ -180,56 +197,58 @@ func (d iosxe) section(running []statement, port string) section {
 }
 
 func (d iosxe) render(device Device, intent Intent) ([]statement, error) {
-	if err := unsupported("cisco_iosxe", map[string]bool{
-		"a group that spans switches": intent.Bond != nil && intent.Bond.MultiChassis,
-	}); err != nil {
+	asked := ciscoLacks(intent)
+	asked["a multi-chassis bond"] = intent.Bond != nil && intent.Bond.MultiChassis // StackWise Virtual makes two switches one
+	asked["an MTU of less than 1500"] = intent.MTU != 0 && intent.MTU < iosMTU     // "Interface and Hardware Components", chapter "Configuring System MTU"
+	if err := unsupported("cisco_iosxe", asked); err != nil {
 		return nil, err
 	}
 	return d.style().render(iosxeTemplate, device, intent)
 }
 
 func (d iosxe) parse(port string, owned []statement) Intent {
+	quiet := false
 	intent := d.style().read(port, owned, func(intent *Intent, words []string) {
-		last := words[len(words)-1]
-		switch line := strings.Join(words[:len(words)-1], " "); line {
-		case "switchport access vlan", "switchport trunk native vlan":
-			intent.vlans().Untagged = number(last)
-		case "switchport trunk allowed vlan":
-			intent.vlans().Tagged = readVLANRanges(last)
-		case "ip helper-address":
-			intent.readRelay(last)
-		case "no port-channel":
+		intent.readSwitchport(words)
+		switch line := strings.Join(words, " "); {
+		case strings.HasPrefix(line, "ip helper-address "):
+			intent.readRelay(words[len(words)-1])
+		case line == "no port-channel standalone-disable":
 			intent.bond().Fallback = true
+		case line == "ipv6 nd ra suppress all":
+			quiet = true
 		}
 	})
-	intent.splitVLANs()
+	intent.readDefaultVLAN()
 	_, ipv6 := intent.host(false)
-	quiet := slices.ContainsFunc(owned, func(s statement) bool { return s.line() == "ipv6 nd ra suppress all" })
 	intent.Advertise = ipv6 && !quiet
 	return intent
 }
 
 func (d iosxe) edit(port string, have section, want []statement) []string {
-	commands := d.style().edit(port, have.owned, want)
+	style := d.style()
+	var commands []string
 	stanza := ""
-	for i, command := range commands {
-		commands[i] = iosxeLine(stanza, command)
-		switch {
-		case strings.HasPrefix(command, "ip access-list ") || strings.HasPrefix(command, "ipv6 access-list "):
+	for _, command := range style.membership(style.edit(port, have.owned, want), want) {
+		commands = append(commands, iosxeLine(stanza, command))
+		switch word, _, _ := strings.Cut(command, " "); {
+		case strings.Contains(command, " access-list ") && word != "no", word == "router", word == "address-family":
 			stanza = command
-		case command == "exit":
+		case word == "exit":
 			stanza = ""
+		}
+		// All new neighbours are to exchange IPv4 routes, too ("bgp default ipv4-unicast"), but
+		// those of a VRF, where each has only the family that it stands in.
+		address, text, _ := neighbourLine(command)
+		if strings.Contains(address, ":") && strings.HasPrefix(text, "remote-as ") && !strings.HasPrefix(stanza, "address-family ") {
+			commands = append(commands, "address-family ipv4", "no neighbor "+address+" activate", "exit")
 		}
 	}
 	return commands
 }
 
 func (d iosxe) transact(ctx context.Context, cli *terminal, t transaction) error {
-	if err := enterBy(ctx, cli, fmt.Sprintf("configure terminal revert timer %d", iosxeConfirm), d.refused); err != nil {
-		var refused *RefusedError
-		if errors.As(err, &refused) {
-			return fmt.Errorf("%w; without an archive (archive, path flash:NAME) it takes no changes back", err)
-		}
+	if err := d.enter(ctx, cli); err != nil {
 		return err
 	}
 	send := cli.sender(d.refused)
@@ -237,25 +256,61 @@ func (d iosxe) transact(ctx context.Context, cli *terminal, t transaction) error
 	if err == nil {
 		err = t.verify(ctx)
 	}
-	switch {
-	case err == nil:
-		return cli.insist(ctx, "configure confirm", d.refused)
-	case errors.Is(err, ErrUnreachable):
+	confirm := func() error { return cli.insist(ctx, "configure confirm", d.refused) }
+	if err == nil {
+		err = confirm()
+	}
+	if err == nil || errors.Is(err, ErrUnreachable) {
 		return err
 	}
-	// The ports' own lines first: a revert takes away what others have changed meanwhile.
-	if failed := t.undo(ctx, send); failed != nil {
-		return errors.Join(err, failed, cli.insist(ctx, "configure revert now", d.refused))
-	}
-	return errors.Join(err, cli.insist(ctx, "configure confirm", d.refused))
+	return errors.Join(err, t.goBack(ctx,
+		func() error { return d.revert(ctx, cli) },
+		func() error {
+			if err := t.undo(ctx, send); err != nil {
+				return err
+			}
+			return confirm()
+		}))
 }
 
-// settle waits for the end of a timer: another program may be verifying what it has
-// changed.
+// enter starts the timer. It waits while another program's runs.
+func (d iosxe) enter(ctx context.Context, cli *terminal) error {
+	for {
+		err := enterBy(ctx, cli, "configure terminal revert timer "+iosxeMinutes, d.refused)
+		var refused *RefusedError
+		switch {
+		case !errors.As(err, &refused):
+			return err
+		case strings.Contains(refused.Answer, "archive"):
+			return fmt.Errorf("%w; configure an archive with a path on the switch, which changes that take themselves back need", err)
+		case !strings.Contains(refused.Answer, "already"):
+			return err
+		}
+		if err := errors.Join(pause(ctx), d.settle(ctx, cli)); err != nil {
+			return err
+		}
+	}
+}
+
+func (d iosxe) revert(ctx context.Context, cli *terminal) error {
+	const command = "configure revert now"
+	answer, err := cli.say(ctx, command)
+	if err == nil && !strings.Contains(answer, "Rollback Done") {
+		err = &RefusedError{Line: command, Answer: strings.TrimSpace(answer)}
+	}
+	return err
+}
+
+// settle waits for the end of a timer: what was not confirmed is taken back, and another
+// program may be verifying what it has done. A timer of another length is not Ferrodur's.
 func (d iosxe) settle(ctx context.Context, cli *terminal) error {
 	return awaitQuiet(ctx, func() (bool, error) {
 		answer, err := cli.say(ctx, "show archive config rollback timer")
-		return strings.Contains(answer, "Time configured"), err
+		_, value, pending := strings.Cut(answer, "Timer value:")
+		if pending && strings.Fields(value + " ?")[0] != iosxeMinutes {
+			err = fmt.Errorf("%w: a change waits to be confirmed: %s", ErrLocked, strings.Join(strings.Fields(answer), " "))
+		}
+		return pending, err
 	})
 }
 

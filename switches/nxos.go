@@ -10,10 +10,16 @@ import (
 	"strings"
 )
 
-// nxos is the driver for Cisco NX-OS: a checkpoint is made, lines take effect one by one,
-// and what could not be verified is undone, by a roll-back to the checkpoint if need be. It follows the "Nexus
-// 9000 Series NX-OS System Management Configuration Guide", chapter "Configuring Rollback",
-// and the guides of each feature; it was tried with the emulated device only.
+// nxos is the driver for Cisco NX-OS on Nexus 9000 switches whose ports are switched by
+// default. Lines take effect one by one; before them a checkpoint is made, to which the
+// switch is rolled back when one is refused or does not do what it should. The features bgp,
+// dhcp, interface-vlan, lacp and vpc are enabled where intents need them. It follows the
+// "Cisco Nexus 9000 Series NX-OS" configuration guides: "System Management", chapters
+// "Configuring Rollback" and "Terminal Lock for VSH Sessions"; "Interfaces", chapters
+// "Configuring Basic Interface Parameters", "Configuring Layer 2 Interfaces", "Configuring
+// Layer 3 Interfaces" and "Configuring Port Channels"; "Security", chapter "Configuring IP
+// ACLs"; "Unicast Routing", chapter "Configuring Basic BGP". It was tried with the emulated
+// device only.
 type nxos struct{}
 
 //go:embed nxos.yaml
@@ -33,43 +39,36 @@ func (nxos) style() iosStyle {
 			"description", "mtu", "shutdown", "switchport", "vrf member", "channel-group", "lacp suspend-individual", "vpc",
 			"ip address", "ipv6 address", "ipv6 nd suppress-ra", "ip dhcp relay address", "ip access-group", "ipv6 traffic-filter",
 		},
-		once: []string{"description", "mtu", "switchport access vlan", "switchport trunk native vlan", "switchport trunk allowed vlan"},
+		once: []string{
+			"description", "mtu", "switchport access vlan", "switchport trunk native vlan", "switchport trunk allowed vlan", "remote-as", "maximum-prefix",
+		},
 		skip: func(words string) bool { return strings.HasPrefix(words, "!") },
 		canonical: func(s statement) statement {
-			switch line := s.line(); {
-			case line == "no shutdown": // where ports are shut by default, those that are not say so
-				return ""
-			case strings.HasPrefix(line, "password ") && strings.Contains(string(s), level+"neighbor "):
-				return s.header().with("password " + Hidden)
-			case strings.HasPrefix(line, "channel-group "): // "force" is not shown by all
-				return s.header().with(strings.TrimSuffix(strings.Replace(line, " force mode", " mode", 1), " force"))
+			if strings.HasPrefix(s.line(), "channel-group ") { // "force" is not shown by all
+				return s.header().with(strings.TrimSuffix(strings.Replace(s.line(), " force mode", " mode", 1), " force"))
 			}
-			return s
+			return ciscoCanonical(s)
 		},
-		negate: func(line string) (string, bool) {
-			if line == "password "+Hidden {
-				return "no password", true
-			}
-			return "", false
-		},
+		negate: func(line string) (string, bool) { return "no password", line == "password "+Hidden },
 	}
 }
 
 func (nxos) definition() definition { return definition{prompts: nxosDefinition} }
 
-// refused: complaints begin with a percent sign, or with ERROR.
+// refused: warnings, such as that of addresses that a VRF takes away, are no refusals.
 func (nxos) refused(answer string) bool {
 	for line := range strings.Lines(answer) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "%") || strings.HasPrefix(line, "ERROR") || strings.HasPrefix(line, "Error") {
-			return true
+		line = strings.ToLower(strings.TrimSpace(line))
+		for _, beginning := range []string{"%", "error", "invalid", "command failed", "cannot "} {
+			if strings.HasPrefix(line, beginning) {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// ports: each line of the answer is one interface; the name is the first word, and the
-// state the word after its VLAN, or the address.
+// ports: the first of the words "up" and "down" is the state, and no free text is before it.
 func (nxos) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
 	answer, err := cli.say(ctx, "show interface brief")
 	if err != nil {
@@ -77,30 +76,57 @@ func (nxos) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
 	}
 	ports := map[string]bool{}
 	for line := range strings.Lines(answer) {
-		fields := strings.Fields(line) // Eth1/1 100 eth access up none 10G(D) --
-		if len(fields) < 3 {
-			continue
-		}
-		for short, long := range map[string]string{"Eth": "Ethernet", "Po": "port-channel", "mgmt": "mgmt"} {
-			rest, is := strings.CutPrefix(fields[0], short)
-			if is && rest != "" && rest[0] >= '0' && rest[0] <= '9' {
-				ports[long+rest] = slices.Contains(fields[1:], "up")
-			}
+		fields := strings.Fields(line) // Eth1/1 1 eth access up none 10G(D) --; mgmt0 -- up 192.0.2.2 1000 1500
+		state := slices.IndexFunc(fields, func(word string) bool { return word == "up" || word == "down" })
+		if state > 0 {
+			ports[nxosLong(fields[0])] = fields[state] == "up"
 		}
 	}
 	return ports, nil
+}
+
+// nxosLong is the full name of an interface.
+func nxosLong(name string) string {
+	for short, long := range map[string]string{"Eth": "Ethernet", "Po": "port-channel", "Lo": "loopback"} {
+		if rest, is := strings.CutPrefix(name, short); is && rest != "" && rest[0] >= '0' && rest[0] <= '9' {
+			return long + rest
+		}
+	}
+	return name
 }
 
 func (nxos) running(ctx context.Context, cli *terminal) (string, error) {
 	return cli.say(ctx, "show running-config")
 }
 
+// read: the end of a running configuration is not marked; its beginning is.
 func (d nxos) read(text string) ([]statement, error) {
-	// There is no last line to tell the end by; the first one tells that it is what it is.
-	if !strings.Contains(text, "!Command: show running-config") {
+	if !strings.HasPrefix(strings.TrimSpace(text), "!Command: show running-config") || !strings.Contains(text, "\nversion ") {
 		return nil, ErrUnreadable
 	}
-	return d.style().parse(text), nil
+	style := d.style()
+	return style.dropInherited(nxosShut(joinAllowed(style.parse(text)))), nil
+}
+
+// nxosShut says of all ports alike whether they are shut: a switched one is open unless
+// "shutdown" is shown, a routed one is shut unless "no shutdown" is.
+func nxosShut(all []statement) []statement {
+	said := map[statement]bool{}
+	for _, s := range all {
+		said[s] = true
+	}
+	var plain []statement
+	for _, s := range all {
+		switch port := s.header(); {
+		case strings.HasPrefix(string(s), "interface ") && s.line() == "no shutdown":
+			continue
+		case strings.HasPrefix(string(s), "interface Ethernet") && s.line() == "no switchport" && !said[port.with("no shutdown")] && !said[port.with("shutdown")]:
+			plain = append(plain, s, port.with("shutdown"))
+		default:
+			plain = append(plain, s)
+		}
+	}
+	return plain
 }
 
 func (d nxos) section(running []statement, port string) section {
@@ -108,88 +134,128 @@ func (d nxos) section(running []statement, port string) section {
 }
 
 func (d nxos) render(device Device, intent Intent) ([]statement, error) {
+	asked := ciscoLacks(intent)
+	asked["a multi-chassis bond that is routed"] = intent.Bond != nil && intent.Bond.MultiChassis && intent.VLANs == nil
+	// "Interfaces", section "Configuring the MTU Size": a switched port has the system's
+	// default or its jumbo size, and a routed one an even number of bytes.
+	asked["an MTU of a switched port other than 1500"] = intent.VLANs != nil && intent.MTU != 0 && intent.MTU != iosMTU
+	asked["an odd MTU"] = intent.MTU%2 != 0
+	if err := unsupported("cisco_nxos", asked); err != nil {
+		return nil, err
+	}
 	return d.style().render(nxosTemplate, device, intent)
 }
 
 func (d nxos) parse(port string, owned []statement) Intent {
+	quiet := false
 	intent := d.style().read(port, owned, func(intent *Intent, words []string) {
-		last := words[len(words)-1]
-		switch line := strings.Join(words[:len(words)-1], " "); line {
-		case "switchport access vlan", "switchport trunk native vlan":
-			intent.vlans().Untagged = number(last)
-		case "switchport trunk allowed vlan":
-			intent.vlans().Tagged = readVLANRanges(last)
-		case "ip dhcp relay address":
-			intent.readRelay(last)
-		case "vpc":
-			intent.bond().MultiChassis = true
-		case "no lacp":
+		intent.readSwitchport(words)
+		switch line := strings.Join(words, " "); {
+		case strings.HasPrefix(line, "ip dhcp relay address "):
+			intent.readRelay(words[len(words)-1])
+		case line == "no lacp suspend-individual":
 			intent.bond().Fallback = true
+		case words[0] == "vpc":
+			intent.bond().MultiChassis = true
+		case line == "ipv6 nd suppress-ra":
+			quiet = true
 		}
 	})
-	intent.splitVLANs()
+	intent.readDefaultVLAN()
 	_, ipv6 := intent.host(false)
-	quiet := slices.ContainsFunc(owned, func(s statement) bool { return s.line() == "ipv6 nd suppress-ra" })
 	intent.Advertise = ipv6 && !quiet
 	return intent
 }
 
 func (d nxos) edit(port string, have section, want []statement) []string {
-	return d.style().edit(port, have.owned, want)
+	style := d.style()
+	var commands []string
+	for _, command := range style.membership(style.edit(port, have.owned, want), want) {
+		switch {
+		case strings.HasPrefix(command, "channel-group "):
+			// In spite of what of the two is not the same.
+			commands = append(commands, strings.Replace(command, " mode ", " force mode ", 1))
+		case strings.HasSuffix(command, "lacp suspend-individual"): // of a group that is shut
+			commands = append(commands, "shutdown", command, "no shutdown")
+		default:
+			commands = append(commands, command)
+		}
+	}
+	return commands
 }
 
 func (d nxos) transact(ctx context.Context, cli *terminal, t transaction) error {
 	checkpoint := nxosCheckpoint + strings.ToLower(rand.Text()[:8])
-	if err := cli.insist(ctx, "checkpoint "+checkpoint, d.refused); err != nil {
-		return err
-	}
-	send := cli.sender(d.refused)
-	err := enterBy(ctx, cli, "configure terminal", d.refused)
+	err := d.insist(ctx, cli, "checkpoint "+checkpoint, "")
 	if err == nil {
-		err = send(ctx, t.commands)
+		err = d.insist(ctx, cli, "configure terminal", "")
 	}
 	if err == nil {
-		err = t.verify(ctx)
+		err = d.change(ctx, cli, t, checkpoint)
 	}
 	if errors.Is(err, ErrUnreachable) {
 		return err
 	}
-	if undoable(err) {
-		// The ports' own lines first: a roll-back takes away what others have changed meanwhile.
-		if failed := t.undo(ctx, send); failed != nil {
-			err = errors.Join(err, failed, cli.insist(ctx, "rollback running-config checkpoint "+checkpoint+" atomic", d.refused))
-		}
-	}
-	return errors.Join(err, cli.insist(ctx, "no checkpoint "+checkpoint, d.refused))
+	// Another program may have taken it for a left-over.
+	_, failed := cli.say(ctx, "no checkpoint "+checkpoint)
+	return errors.Join(err, failed)
 }
 
-// settle removes the checkpoints of sessions that broke off: what those did is in effect,
-// and is read. Another program's that is at work is removed, too: it cannot roll back, says
-// so, and tries again.
+// change sends the commands of a transaction, in configuration mode.
+func (d nxos) change(ctx context.Context, cli *terminal, t transaction, checkpoint string) error {
+	send := cli.sender(d.refused)
+	err := send(ctx, t.commands)
+	if err == nil {
+		err = t.verify(ctx)
+	}
+	if !undoable(err) {
+		return err
+	}
+	return errors.Join(err, t.goBack(ctx,
+		func() error {
+			return d.insist(ctx, cli, "rollback running-config checkpoint "+checkpoint+" atomic", "completed successfully")
+		},
+		func() error { return t.undo(ctx, send) }))
+}
+
+// insist says a line whose answer has to have some words: ErrLocked, with who it is, where
+// someone keeps the configuration: for all his session, or while the switch makes a
+// checkpoint, rolls back or saves for him.
+func (d nxos) insist(ctx context.Context, cli *terminal, line, words string) error {
+	answer, err := cli.say(ctx, line)
+	answer = strings.TrimSpace(answer)
+	switch {
+	case err != nil:
+		return err
+	case !d.refused(answer) && strings.Contains(answer, words):
+		return nil
+	case !strings.Contains(answer, "locked") && !strings.Contains(answer, "in progress"):
+		return &RefusedError{Line: line, Answer: answer}
+	}
+	holder, err := cli.say(ctx, "show terminal lock")
+	return errors.Join(fmt.Errorf("%w: %s; %s", ErrLocked, answer, strings.Join(strings.Fields(holder), " ")), err)
+}
+
+// settle: what a session that broke off has done is in effect, and is read. Its checkpoint
+// takes one of ten places. Another program's that is at work is removed, too: what that one
+// has to take back it takes back line by line.
 func (d nxos) settle(ctx context.Context, cli *terminal) error {
-	answer, err := cli.say(ctx, "show checkpoint summary | include "+nxosCheckpoint)
+	answer, err := cli.say(ctx, "show checkpoint summary")
 	if err != nil {
 		return err
 	}
 	for line := range strings.Lines(answer) {
-		for word := range strings.FieldsSeq(line) {
-			name := strings.Trim(word, ":)")
-			if !strings.HasPrefix(name, nxosCheckpoint) {
-				continue
-			}
-			if _, err := cli.say(ctx, "no checkpoint "+name); err != nil { // it may be gone meanwhile
-				return err
-			}
+		fields := strings.Fields(line) // 1) NAME:
+		if len(fields) != 2 || !strings.HasPrefix(fields[1], nxosCheckpoint) {
+			continue
+		}
+		if _, err := cli.say(ctx, "no checkpoint "+strings.TrimSuffix(fields[1], ":")); err != nil { // it may be gone meanwhile
+			return err
 		}
 	}
 	return nil
 }
 
 func (d nxos) save(ctx context.Context, cli *terminal) error {
-	const command = "copy running-config startup-config"
-	answer, err := cli.say(ctx, command)
-	if err == nil && (d.refused(answer) || !strings.Contains(answer, "Copy complete")) {
-		err = &RefusedError{Line: command, Answer: fmt.Sprintf("%q", answer)}
-	}
-	return err
+	return d.insist(ctx, cli, "copy running-config startup-config", "Copy complete")
 }

@@ -85,36 +85,8 @@ end
     }
 }
 `,
-	"cisco_nxos": `!Command: show running-config
-interface port-channel7
-  description ferrodur tenant s1
-  no lacp suspend-individual
-  switchport access vlan 100
-interface Ethernet1/1
-  description ferrodur tenant s1
-  channel-group 7 mode active
-  no shutdown
-router bgp 65000
-  neighbor 198.51.100.1
-    remote-as 65010
-    description ferrodur Ethernet1/2
-    password 3 abcdef
-    address-family ipv4 unicast
-      maximum-prefix 10
-`,
-	"cisco_iosxe": `version 17.9
-interface GigabitEthernet1/0/1
- description ferrodur tenant s1
- no switchport
- vrf forwarding red
- ip address 198.51.100.0 255.255.255.254
- ipv6 address 2001:DB8::/127
- ip helper-address 192.0.2.1
-ip access-list extended ferrodur-GigabitEthernet1-0-1-filter4
- 10 permit ip 192.0.2.64 0.0.0.15 any
-ip route vrf red 203.0.113.64 255.255.255.240 198.51.100.1 name ferrodur-GigabitEthernet1-0-1
-end
-`,
+	"cisco_nxos":  nxosRunning,
+	"cisco_iosxe": iosxeRunning,
 	"juniper_junos": `set version 22.4R3.25
 set interfaces xe-0/0/1 description "ferrodur tenant s1 instance/o-42"
 set interfaces xe-0/0/1 unit 0 family inet address 198.51.100.0/31
@@ -160,6 +132,20 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add("frr", "interface\ninterface swp1\n ip address\n ip address ::1/127\n ipv6 address fe80::1%eth0/127\nend", "swp1")
 	f.Add("frr", "interface p\n description ferrodur tenant a\n description ferrodur quarantine b\n shutdown\nend", "p")
+	for _, text := range []string{
+		"interface p\n  channel-group\n  switchport trunk allowed vlan add 7\n  description ferrodur tenant\n",
+		"interface p\n  description ferrodur tenant\n  switchport access vlan 7\n  channel-group ?\n",
+		"router bgp 1\n  neighbor\n    description ferrodur p\n  neighbor ::1\n    description ferrodur p\n      maximum-prefix\n",
+	} {
+		f.Add("cisco_nxos", "!Command: show running-config\nversion 9.3(10)\n"+text, "p")
+	}
+	for _, text := range []string{
+		"interface p\n description ferrodur tenant\n no switchport\n ip address 192.0.2.0 255.255.255.254 secondary\nend",
+		"interface p\n description ferrodur provisioning x\n switchport mode access\n channel-group\nend",
+		"ip access-list extended ferrodur-p-filter4\n permit ip 192.0.2.1\n permit ip host\ninterface p\n ip address 1.2.3.4\nend",
+	} {
+		f.Add("cisco_iosxe", text, "p")
+	}
 	device := Device{ASN: 65000}
 	f.Fuzz(func(t *testing.T, platform, text, port string) {
 		driver, err := driverFor(platform)
@@ -171,6 +157,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		section := driver.section(all, port)
+		driver.edit(port, section, nil)
 		intent := section.intent(driver, device, port)
 		if intent.Profile == "" {
 			return
@@ -199,7 +186,7 @@ func TestReadLeavesSecretsOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, secret := range []string{"0A1B", "abcdef", "$9$abc", "$aes1$"} {
+		for _, secret := range []string{"0A1B", "0a0b0c", "$9$abc", "$aes1$"} {
 			if slices.ContainsFunc(all, func(s statement) bool { return strings.Contains(string(s), secret) }) {
 				t.Errorf("%s: %q is among the statements", platform, secret)
 			}

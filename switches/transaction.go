@@ -18,8 +18,11 @@ type transaction struct {
 	unchanged func(context.Context) error
 	// verify reads the switch and compares: *MismatchError.
 	verify func(context.Context) error
-	// undo leads the ports back to what they were, line by line, for platforms that have no
-	// roll-back of their own.
+	// others tells whether anything but the transaction's ports has changed since the change
+	// was thought out. A platform's own roll-back would undo that, too.
+	others func(context.Context) (bool, error)
+	// undo leads the ports back to what they were, line by line, where the platform has no
+	// roll-back of its own, or that is not to be used.
 	undo func(context.Context, sender) error
 }
 
@@ -70,7 +73,7 @@ func enterBy(ctx context.Context, cli *terminal, command string, refused func(st
 	switch {
 	case err != nil:
 		return err
-	case strings.Contains(answer, "locked by"):
+	case strings.Contains(answer, "locked by"), strings.Contains(answer, "locked exclusively by"):
 		return fmt.Errorf("%w: %s", ErrLocked, answer)
 	case refused(answer):
 		return &RefusedError{Line: command, Answer: answer}
@@ -223,20 +226,17 @@ func (s *Session) sortOut(plans []*plan, port string, err error, failed map[*pla
 }
 
 func (s *Session) transaction(l look, plans []*plan) transaction {
-	var t transaction
-	for _, p := range plans {
-		// What another member of the same group still needs stays.
-		kept := without(s.neededByOthers(l, plans, p), p.want)
-		have := p.have
-		have.owned = without(have.owned, kept)
-		t.commands = append(t.commands, s.commands(p, have, p.want)...)
-	}
+	t := transaction{commands: s.commands(l, plans)}
 	t.unchanged = func(ctx context.Context) error {
 		now, err := s.look(ctx)
 		if err == nil && len(difference(l.running, now.running)) > 0 {
 			err = fmt.Errorf("%w: it changed while a change was prepared", ErrLocked)
 		}
 		return err
+	}
+	t.others = func(ctx context.Context) (bool, error) {
+		now, err := s.look(ctx)
+		return len(difference(s.beside(l, plans), s.beside(now, plans))) > 0, err
 	}
 	t.verify = func(ctx context.Context) error {
 		now, err := s.look(ctx)
@@ -254,30 +254,67 @@ func (s *Session) transaction(l look, plans []*plan) transaction {
 	return t
 }
 
-// neededByOthers are the statements that ports other than p's have, or will have, where
-// the port is one of a group.
-func (s *Session) neededByOthers(l look, plans []*plan, p *plan) []statement {
-	if s.driver.parse(p.intent.Port, p.have.owned).Bond == nil {
+// beside is the configuration without that of the plans' ports: neither what they have, nor
+// what they were to have.
+func (s *Session) beside(l look, plans []*plan) []statement {
+	rest := l.running
+	for _, p := range plans {
+		found := s.driver.section(l.running, p.intent.Port)
+		rest = without(rest, slices.Concat(found.owned, found.foreign, p.have.owned, p.want))
+	}
+	return rest
+}
+
+// neededByOthers are the statements that ports other than that of the i-th plan will have,
+// or have until a later plan, where the port is one of a group. While it stays in the group,
+// what that has is changed for all.
+func (s *Session) neededByOthers(l look, plans []*plan, i int) []statement {
+	p := plans[i]
+	group := s.driver.parse(p.intent.Port, p.have.owned).Bond
+	if group == nil {
 		return nil
 	}
+	later := s.driver.parse(p.intent.Port, p.want).Bond
+	stays := later != nil && later.Group == group.Group
 	var needed []statement
 	for port := range l.ports {
-		i := slices.IndexFunc(plans, func(other *plan) bool { return other.intent.Port == port })
+		n := slices.IndexFunc(plans, func(other *plan) bool { return other.intent.Port == port })
 		switch {
-		case port == p.intent.Port:
-		case i >= 0:
-			needed = append(needed, plans[i].want...)
+		case n == i:
+		case n > i && !stays:
+			needed = append(needed, slices.Concat(plans[n].have.owned, plans[n].want)...)
+		case n >= 0:
+			needed = append(needed, plans[n].want...)
 		default:
-			needed = append(needed, s.driver.section(l.running, port).owned...)
+			owned := s.driver.section(l.running, port).owned
+			// The group itself may be among the ports, and is no member of any.
+			if bond := s.driver.parse(port, owned).Bond; bond != nil && bond.Group != 0 {
+				needed = append(needed, owned...)
+			}
 		}
 	}
 	return needed
 }
 
-func (s *Session) commands(p *plan, have section, want []statement) []command {
+// commands lead from what plans have to what they want, one after the other: what a plan
+// shares with those before it, as a member of the same group, is done.
+func (s *Session) commands(l look, plans []*plan) []command {
 	var commands []command
-	for _, text := range s.driver.edit(p.intent.Port, have, want) {
-		commands = append(commands, command{port: p.intent.Port, text: text, secret: p.intent.password()})
+	var gone, come []statement // until the plan's turn
+	for i, p := range plans {
+		have := p.have
+		shared := without(p.want, without(p.want, come))
+		have.owned = slices.Concat(without(have.owned, slices.Concat(gone, shared)), shared)
+		// What another member of the same group still needs stays; what all of them part with,
+		// the last one takes away.
+		have.owned = without(have.owned, without(s.neededByOthers(l, plans, i), p.want))
+		gone, come = append(gone, without(have.owned, p.want)...), append(come, p.want...)
+		if len(difference(have.owned, p.want)) == 0 {
+			continue
+		}
+		for _, text := range s.driver.edit(p.intent.Port, have, p.want) {
+			commands = append(commands, command{port: p.intent.Port, text: text, secret: p.intent.password()})
+		}
 	}
 	return commands
 }
@@ -301,17 +338,17 @@ func (s *Session) undo(ctx context.Context, plans []*plan, send sender) error {
 	if err != nil {
 		return fmt.Errorf("the ports could not be put back as they were: %w", err)
 	}
-	var commands []command
+	var back []*plan
 	for _, p := range plans {
 		found, err := s.section(now, p.intent.Port)
 		if err != nil {
 			return err
 		}
 		if len(difference(found.owned, p.have.owned)) > 0 {
-			commands = append(commands, s.commands(p, found, p.have.owned)...)
+			back = append(back, &plan{intent: p.intent, have: found, want: p.have.owned})
 		}
 	}
-	if err := send(ctx, commands); err != nil {
+	if err := send(ctx, s.commands(now, back)); err != nil {
 		return fmt.Errorf("the ports could not be put back as they were: %w", err)
 	}
 	return nil

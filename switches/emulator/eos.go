@@ -58,12 +58,16 @@ func newEOS(d *Device) *eos {
 		"switchport trunk allowed vlan", "port-channel lacp fallback timeout", "ip address", `neighbor \S+ remote-as`, `neighbor \S+ description`, `neighbor \S+ password`, `neighbor \S+ maximum-routes`,
 		"hostname", "name", "load-interval",
 	}
-	s.effects = func(at *tree, line string) {
+	s.effects = func(at *tree, line string) string {
 		// Another VRF, and switching, take the addresses away.
 		if begins(line, "vrf") || begins(line, "no vrf") || line == "switchport" {
 			at.remove("ip address")
 			at.remove("ipv6 address")
 		}
+		if line == "mtu 1500" { // the default is not shown
+			at.remove("mtu")
+		}
+		return ""
 	}
 	return &eos{iosStyle: s}
 }

@@ -18,14 +18,23 @@ type iosStyle struct {
 	stanzas map[string]string
 	// once are the beginnings of lines that replace each other.
 	once []string
-	// effects is called after a line was taken into a stanza, for what it does besides.
-	effects func(stanza *tree, line string)
+	// opposites are lines whose "no" is shown, and they themselves are not.
+	opposites []string
+	// refuses is a device's own complaint about a line; "": none. nil: it has none.
+	refuses func(stanza *tree, line string) string
+	// effects is called after a line was taken into a stanza, for what it does besides. It
+	// returns what the device remarks.
+	effects func(stanza *tree, line string) string
+	// shape is how a line is shown that may be typed in several ways; nil: as it was typed.
+	shape func(line string) string
+	// unknown is what the device says of a line that it does not know.
+	unknown string
 	// known are the lines that a kind of stanza takes, as expressions.
 	known map[string][]string
 }
 
 func newIOSStyle(d *Device) *iosStyle {
-	s := &iosStyle{device: d, now: &tree{}}
+	s := &iosStyle{device: d, now: &tree{}, unknown: invalidInput}
 	for _, port := range d.config.Ports {
 		s.now.child("interface " + port)
 	}
@@ -80,6 +89,9 @@ func (s *iosStyle) configure(p *place, line string) string {
 		}
 		if opened := s.opens(kind, line); opened != "" {
 			p.path, p.kinds = p.path[:outer], p.kinds[:outer]
+			if complaint := s.complaint(p.at(), line); complaint != "" {
+				return complaint
+			}
 			p.path, p.kinds = append(p.path, p.at().child(line)), append(p.kinds, opened)
 			return ""
 		}
@@ -103,7 +115,20 @@ func (s *iosStyle) configure(p *place, line string) string {
 		p.path, p.kinds = p.path[:outer], p.kinds[:outer]
 		return s.set(at, kind, words, negative)
 	}
-	return invalidInput
+	return s.unknown
+}
+
+// resume finds the place again in a configuration that has taken the place of another.
+func (p *place) resume(config *tree) {
+	if p.config == config {
+		return
+	}
+	at := config
+	for i, stanza := range p.path {
+		at = at.child(stanza.line)
+		p.path[i] = at
+	}
+	p.config = config
 }
 
 // takes tells whether a stanza of a kind knows such lines.
@@ -121,27 +146,54 @@ func (s *iosStyle) takes(kind, words string, negative bool) bool {
 }
 
 func (s *iosStyle) set(at *tree, kind, words string, negative bool) string {
+	typed := words
+	if s.shape != nil {
+		words = s.shape(words)
+	}
 	if negative {
 		if words == "switchport" { // the opposite is said, not nothing
 			at.below = slices.DeleteFunc(at.below, func(c *tree) bool { return begins(c.line, "switchport") })
 			at.child("no switchport")
-			return ""
+			return s.effects(at, "no switchport")
+		}
+		if slices.Contains(s.opposites, words) {
+			if complaint := s.complaint(at, "no "+typed); complaint != "" {
+				return complaint
+			}
+			at.child("no " + words)
+			return s.effects(at, "no "+words)
 		}
 		if neighbour, whole := removesNeighbour(words); whole {
 			removeNeighbour(at, neighbour)
-			return ""
+			return s.effects(at, "no "+words)
+		}
+		if complaint := s.complaint(at, "no "+typed); complaint != "" {
+			return complaint
 		}
 		at.remove(words)
-		s.effects(at, "no "+words)
-		return ""
+		return s.effects(at, "no "+words)
 	}
 	if words == "switchport" { // which is not shown
 		at.remove("no switchport")
-		s.effects(at, words)
-		return ""
+		return s.effects(at, words)
+	}
+	if complaint := s.complaint(at, typed); complaint != "" {
+		return complaint
+	}
+	if slices.Contains(s.opposites, words) {
+		at.remove("no " + words)
+		return s.effects(at, words)
 	}
 	if complaint := s.check(at, kind, words); complaint != "" {
 		return complaint
+	}
+	if more, adds := strings.CutPrefix(words, "switchport trunk allowed vlan add "); adds {
+		for _, c := range at.below {
+			if begins(c.line, "switchport trunk allowed vlan") {
+				c.line += "," + more
+			}
+		}
+		return s.effects(at, words)
 	}
 	for _, beginning := range s.once {
 		pattern := regexp.MustCompile(`^` + beginning + `( |$)`)
@@ -150,8 +202,14 @@ func (s *iosStyle) set(at *tree, kind, words string, negative bool) string {
 		}
 	}
 	at.child(words)
-	s.effects(at, words)
-	return ""
+	return s.effects(at, words)
+}
+
+func (s *iosStyle) complaint(at *tree, line string) string {
+	if s.refuses == nil {
+		return ""
+	}
+	return s.refuses(at, line)
 }
 
 // check: what depends on another line is refused without it.
@@ -187,17 +245,16 @@ func removesNeighbour(words string) (string, bool) {
 func removeNeighbour(at *tree, neighbour string) {
 	at.remove("neighbor " + neighbour)
 	for _, below := range at.below {
-		removeNeighbour(below, neighbour)
+		if !strings.Contains(below.line, "vrf ") { // which has neighbours of its own
+			removeNeighbour(below, neighbour)
+		}
 	}
 }
 
 // text is a configuration as the device shows it: passwords are not readable.
 func (s *iosStyle) text(config *tree) string {
 	var text strings.Builder
-	config.write(&text, "", func(line string) string {
-		if secret, found := strings.CutPrefix(line, "password "); found && !strings.HasPrefix(secret, "3 ") {
-			return fmt.Sprintf("password 3 %x", obscured(secret))
-		}
+	config.write(&text, "", layout{step: "   ", after: "!\n"}, func(line string) string {
 		if head, secret, found := strings.Cut(line, " password "); found && !strings.HasPrefix(secret, "7 ") {
 			return fmt.Sprintf("%s password 7 %X", head, obscured(secret))
 		}
@@ -215,10 +272,15 @@ func obscured(secret string) []byte {
 	return out
 }
 
+// isRemark tells remarks from complaints.
+func isRemark(answer string) bool {
+	return strings.HasPrefix(strings.TrimPrefix(answer, "% "), "Warning") || strings.Contains(answer, "removed due to")
+}
+
 func (s *iosStyle) byHand(lines []string) error {
 	p := &place{config: s.now}
 	for _, line := range lines {
-		if complaint := s.configure(p, line); complaint != "" {
+		if complaint := s.configure(p, line); complaint != "" && !isRemark(complaint) {
 			return fmt.Errorf("%q: %s", line, complaint)
 		}
 	}

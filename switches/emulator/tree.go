@@ -46,12 +46,18 @@ func begins(line, words string) bool {
 	return line == words || strings.HasPrefix(line, words+" ")
 }
 
-func (t *tree) write(text *strings.Builder, indent string, show func(string) string) {
+// layout is how a device shows stanzas.
+type layout struct {
+	step  string // that each stanza's lines are indented by
+	after string // a line of the top
+}
+
+func (t *tree) write(text *strings.Builder, indent string, as layout, show func(string) string) {
 	for _, child := range t.below {
 		text.WriteString(indent + show(child.line) + "\n")
-		child.write(text, indent+"   ", show)
+		child.write(text, indent+as.step, as, show)
 		if indent == "" {
-			text.WriteString("!\n")
+			text.WriteString(as.after)
 		}
 	}
 }
