@@ -54,6 +54,10 @@ func (b *Boot) SetTarget(ctx context.Context, in api.SetBootTargetInput) (api.No
 		RelayPort: cmp.Or(at.Provisioning.CircuitID, server.Port), Relay: in.Link.Switch.Addr(), Link: in.Link.Server, Kind: job.Kind(in.Job),
 	}
 	switch in.Job {
+	case api.JobInspect:
+		if at.LLDP {
+			target.Inspect = &job.InspectSpec{LLDPSeconds: lldpSeconds}
+		}
 	case api.JobInstall:
 		if target.Install, err = b.install(ctx, server, *in.Install); err != nil {
 			return api.None{}, fail(err)
@@ -63,6 +67,10 @@ func (b *Boot) SetTarget(ctx context.Context, in api.SetBootTargetInput) (api.No
 	}
 	return api.None{}, fail(b.Targets.Set(ctx, target))
 }
+
+// lldpSeconds are longer than the 30 s between two announcements that are the default
+// (IEEE 802.1AB-2016 §9.2.5.7). Most switches answer an agent's at once.
+const lldpSeconds = 35
 
 func (b *Boot) install(ctx context.Context, server inventory.Server, in api.InstallTarget) (*bootsvc.InstallOrder, error) {
 	image, err := b.Inventory.Image(ctx, in.Image)

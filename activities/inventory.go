@@ -45,7 +45,13 @@ func (i *Inventory) ListSwitches(ctx context.Context, in api.AuditInput) ([]api.
 // FindServer looks a server up.
 func (i *Inventory) FindServer(ctx context.Context, in api.FindServerInput) (api.Server, error) {
 	server, err := i.Inventory.Server(ctx, in.Server)
-	return reference(server), fail(err)
+	if err != nil {
+		return api.Server{}, fail(err)
+	}
+	at, err := i.Inventory.Switch(ctx, server.Switch)
+	found := reference(server)
+	found.LLDP = at.LLDP
+	return found, fail(err)
 }
 
 // ReserveServer gives an available server to an instance; asked again, the same one.
@@ -100,8 +106,12 @@ func (i *Inventory) StoreHardware(ctx context.Context, in api.StoreHardwareInput
 	if err != nil {
 		return api.HardwareDiff{}, fail(err)
 	}
+	mismatches := inventory.Compare(server, plan, in.Hardware)
+	if in.Port != nil {
+		mismatches = append(mismatches, inventory.CompareCabling(server, in.Hardware, in.Port.Neighbours)...)
+	}
 	var diff api.HardwareDiff
-	for _, mismatch := range inventory.Compare(server, plan, in.Hardware) {
+	for _, mismatch := range mismatches {
 		diff.Mismatches = append(diff.Mismatches, string(mismatch))
 	}
 	return diff, nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"go.temporal.io/sdk/worker"
@@ -27,6 +28,7 @@ func (s *Switch) Register(r worker.ActivityRegistry) {
 	register(r, api.ConfigurePorts, s.ConfigurePorts)
 	register(r, api.AuditSwitch, s.AuditSwitch)
 	register(r, api.ReadHostKey, s.ReadHostKey)
+	register(r, api.ReadNeighbours, s.ReadNeighbours)
 }
 
 // ReadHostKey sees which key a switch offers. Nobody is logged in.
@@ -43,6 +45,23 @@ func (s *Switch) ReadHostKey(ctx context.Context, in api.SwitchRef) (api.HostKey
 		Switch: in.Switch, Address: declared.Address, Key: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))), Fingerprint: ssh.FingerprintSHA256(key),
 		Trusted: declared.HostKey,
 	}, nil
+}
+
+// ReadNeighbours asks a switch who it hears by LLDP on a server's port.
+func (s *Switch) ReadNeighbours(ctx context.Context, in api.ReadNeighboursInput) (api.PortNeighbours, error) {
+	return beating(ctx, func(ctx context.Context) (api.PortNeighbours, error) {
+		server, err := s.Inventory.Server(ctx, in.Server)
+		if err != nil {
+			return api.PortNeighbours{}, fail(err)
+		}
+		session, err := s.open(ctx, server.Switch)
+		if err != nil {
+			return api.PortNeighbours{}, fail(err)
+		}
+		defer session.Close()
+		heard, err := session.Neighbours(ctx)
+		return api.PortNeighbours{Neighbours: heard[server.Port]}, fail(err)
+	})
 }
 
 // ConfigurePort makes the port that a server is cabled to what its profile says, and
@@ -111,7 +130,7 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 		if err == nil {
 			intent, err = s.intent(ctx, declared, server.Port, port)
 		}
-		if err != nil && !is[inventory.NotFoundError](err) && !errors.Is(err, switches.ErrUnknownPort) {
+		if err != nil && !concernsPort(err) {
 			return nil, err
 		}
 		outcomes[i] = outcome{port: server.Port, err: err}
@@ -152,8 +171,8 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 
 // intent says in the words of switches what a port is to be: what was asked for, and what
 // is declared for all ports of the switch.
-func (s *Switch) intent(ctx context.Context, declared inventory.Switch, port string, in api.ConfigurePortInput) (switches.Intent, error) {
-	intent := switches.Intent{
+func (s *Switch) intent(ctx context.Context, declared inventory.Switch, port string, in api.ConfigurePortInput) (intent switches.Intent, err error) {
+	intent = switches.Intent{
 		Port: port, Profile: switches.Profile(in.Profile), Description: strings.TrimSpace(in.Server + " " + in.Instance),
 	}
 	network := in.Network
@@ -169,7 +188,11 @@ func (s *Switch) intent(ctx context.Context, declared inventory.Switch, port str
 		intent.VLANs = &switches.VLANs{Untagged: member.VLAN}
 		return intent, err
 	}
-	intent.Behind = in.Blocks
+	if in.BGP == nil {
+		intent.Behind = in.Blocks
+	} else if intent.BGP, err = session(*in.BGP, in.Blocks); err != nil {
+		return intent, err
+	}
 	for _, link := range in.Links.List() {
 		intent.Addresses = append(intent.Addresses, link.Switch)
 	}
@@ -181,6 +204,33 @@ func (s *Switch) intent(ctx context.Context, declared inventory.Switch, port str
 		intent.Advertise = in.Links.IPv6.Server.IsValid()
 	}
 	return intent, nil
+}
+
+// mostPrefixes is what a host may announce of each family before its session ends.
+const mostPrefixes = 100
+
+// errPassword says that a tenant's password is not there.
+var errPassword = errors.New("password of the BGP session")
+
+// concernsPort tells whether it is one port that cannot be had, and no other's concern.
+func concernsPort(err error) bool {
+	return is[inventory.NotFoundError](err) || errors.Is(err, switches.ErrUnknownPort) || errors.Is(err, errPassword)
+}
+
+// session is that of a host that announces its blocks itself; nil while it has none.
+func session(order api.BGP, blocks []netip.Prefix) (*switches.BGP, error) {
+	if len(blocks) == 0 {
+		return nil, nil
+	}
+	bgp := &switches.BGP{ASN: order.ASN, Accept: blocks, MaxPrefixes: mostPrefixes}
+	if order.Password != "" {
+		password, err := inventory.SecretRef(order.Password).Resolve()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errPassword, err)
+		}
+		bgp.Password = switches.Secret(password)
+	}
+	return bgp, nil
 }
 
 // AuditSwitch compares all ports of a switch with what was asked for, in one session, and
@@ -216,16 +266,20 @@ func (s *Switch) audit(ctx context.Context, name string) (api.AuditReport, error
 		}
 		requests[port.Port] = request
 		intent, err := s.intent(ctx, declared, port.Port, request)
-		if err != nil {
+		switch {
+		case err == nil:
+			intents = append(intents, intent)
+		case concernsPort(err):
+			report.Drift = append(report.Drift, api.Drift{Port: port.Port, Server: request.Server, Problem: err.Error()})
+		default:
 			return report, err
 		}
-		intents = append(intents, intent)
 	}
 	results, err := session.Diff(ctx, intents...)
 	if err != nil {
 		return report, err
 	}
-	report.Ports = len(results)
+	report.Ports = len(asked)
 	var linked []string
 	for i, result := range results {
 		if result.Change.Linked {

@@ -3,6 +3,7 @@ package activities_test
 import (
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -165,6 +166,46 @@ func TestDeclaredPorts(t *testing.T) {
 }
 
 // What someone changes by hand is found, kept while it is there, and forgotten after.
+// A tenant who speaks BGP announces his blocks, and they are not routed to him besides. The
+// password is looked up at the last moment, and one that is missing is his trouble alone.
+func TestBGPOfAnOrder(t *testing.T) {
+	p, device := newEmulated(t, false)
+	sw1, err := p.inventory.Switch(t.Context(), "sw1")
+	require.NoError(t, err)
+	sw1.ASN = 64500
+	_, err = p.inventory.Apply(t.Context(), inventory.Declaration{Switches: []inventory.Switch{sw1}})
+	require.NoError(t, err)
+	require.NoError(t, device.ByHand("router bgp 64500", "address-family ipv4", "address-family ipv6"))
+	t.Setenv("BGP_ACME", secret)
+
+	speaker := tenantPort("s1", "198.51.100.0/31")
+	speaker.BGP = &api.BGP{ASN: 65010, Password: "env:BGP_ACME"}
+	other := tenantPort("s2", "198.51.100.2/31")
+	ask := func() []api.PortResult {
+		t.Helper()
+		results, err := run(p, api.ConfigurePorts, api.ConfigurePortsInput{Switch: "sw1", Ports: []api.ConfigurePortInput{speaker, other}})
+		require.NoError(t, err)
+		return results
+	}
+	require.Empty(t, ask()[0].Error)
+	require.NotContains(t, device.Running(), "neighbor", "a session though there are no blocks")
+
+	speaker.Blocks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/28")}
+	results := ask()
+	require.Empty(t, results[0].Error)
+	require.NotContains(t, strings.Join(results[0].Lines, "\n"), secret)
+	running := device.Running()
+	require.Contains(t, running, "neighbor 198.51.100.1 remote-as 65010")
+	require.Contains(t, running, "permit 203.0.113.0/28")
+	require.NotContains(t, running, "ip route 203.0.113.0/28")
+
+	speaker.BGP.Password, other.Links = "env:NOBODY_SET_THIS", tenantPort("s2", "198.51.100.4/31").Links
+	results = ask()
+	require.Contains(t, results[0].Error, "env:NOBODY_SET_THIS")
+	require.Empty(t, results[1].Error)
+	require.Contains(t, device.Running(), "ip address 198.51.100.4/31")
+}
+
 func TestAuditSwitch(t *testing.T) {
 	for _, heal := range []bool{false, true} {
 		p, device := newEmulated(t, heal)

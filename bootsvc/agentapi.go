@@ -39,7 +39,7 @@ func (w *web) agent(handle func(http.ResponseWriter, *http.Request, live)) http.
 }
 
 func (w *web) job(response http.ResponseWriter, request *http.Request, t live) {
-	work := job.Job{Target: t.ID, Server: t.Server, Kind: t.Kind, BurnIn: t.BurnIn}
+	work := job.Job{Target: t.ID, Server: t.Server, Kind: t.Kind, Inspect: t.Inspect, BurnIn: t.BurnIn}
 	if t.Install != nil {
 		seed := t.Install.Seed
 		seed.CallHomeURL = w.base + "/call-home/" + t.callHomeToken

@@ -73,7 +73,7 @@ func (s *Store) live(ctx context.Context, condition string, key any) (live, erro
 	if err := json.Unmarshal(order, &parts); err != nil {
 		return live{}, fmt.Errorf("boot target %s: its order in the database cannot be read", t.ID)
 	}
-	t.MAC, t.Install, t.BurnIn = mac, parts.Install, parts.BurnIn
+	t.MAC, t.Inspect, t.Install, t.BurnIn = mac, parts.Inspect, parts.Install, parts.BurnIn
 	if relay != nil {
 		t.Relay = *relay
 	}

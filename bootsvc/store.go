@@ -25,8 +25,9 @@ func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
 
 // spec is the part of a target that only its job needs. It is erased with the target.
 type spec struct {
-	Install *InstallOrder   `json:"install,omitempty"`
-	BurnIn  *job.BurnInSpec `json:"burn_in,omitempty"`
+	Inspect *job.InspectSpec `json:"inspect,omitempty"`
+	Install *InstallOrder    `json:"install,omitempty"`
+	BurnIn  *job.BurnInSpec  `json:"burn_in,omitempty"`
 }
 
 // endTargets ends the live targets that the condition after it selects. What is left of a
@@ -44,7 +45,7 @@ func (s *Store) Set(ctx context.Context, t Target) error {
 	if err != nil {
 		return err
 	}
-	order, err := json.Marshal(spec{Install: t.Install, BurnIn: t.BurnIn})
+	order, err := json.Marshal(spec{Inspect: t.Inspect, Install: t.Install, BurnIn: t.BurnIn})
 	if err != nil {
 		return fmt.Errorf("set boot target %s: %w", t.ID, err)
 	}

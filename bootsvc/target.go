@@ -20,8 +20,9 @@ type Target struct {
 	Relay     netip.Addr   // the relay's address on the link (giaddr); zero accepts any
 	Link      netip.Prefix // the server's address on its link, e.g. 203.0.113.1/31
 	Kind      job.Kind
-	Install   *InstallOrder   // set for job.Install only
-	BurnIn    *job.BurnInSpec // set for job.BurnIn only
+	Inspect   *job.InspectSpec // may be set for job.Inspect only
+	Install   *InstallOrder    // set for job.Install only
+	BurnIn    *job.BurnInSpec  // set for job.BurnIn only
 }
 
 // InstallOrder says what is installed, and for whom.
@@ -69,7 +70,7 @@ func (t Target) validate() (Target, error) {
 	case t.Relay.IsValid() && !t.Relay.Is4():
 		return invalid("relay %s is not an IPv4 address", t.Relay)
 	}
-	if (t.Kind == job.Install) != (t.Install != nil) || (t.Kind == job.BurnIn) != (t.BurnIn != nil) {
+	if (t.Kind == job.Install) != (t.Install != nil) || (t.Kind == job.BurnIn) != (t.BurnIn != nil) || (t.Kind != job.Inspect && t.Inspect != nil) {
 		return invalid("a target of kind %q needs the order of that kind, and no other", t.Kind)
 	}
 	switch t.Kind {

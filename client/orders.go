@@ -56,6 +56,7 @@ func (c *Client) samePlaced(ctx context.Context, order api.Order) error {
 		{"tenant", placed.Tenant == order.Tenant},
 		{"network", placed.Network == order.Network},
 		{"blocks", placed.Blocks == order.Blocks},
+		{"BGP session", (placed.BGP == nil) == (order.BGP == nil) && (order.BGP == nil || *placed.BGP == *order.BGP)},
 		{"host name", placed.Hostname == order.Hostname},
 		{"SSH keys", slices.Equal(placed.SSHKeys, order.SSHKeys)},
 		{"user data", placed.UserData == order.UserData},
@@ -69,8 +70,9 @@ func (c *Client) samePlaced(ctx context.Context, order api.Order) error {
 
 var (
 	// orderID keeps orders to what fits into a switch's description, and into a URL.
-	orderID  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-	hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+	orderID   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	secretRef = regexp.MustCompile(`^(env:[A-Za-z_][A-Za-z0-9_]*|file:/[^\x00\n]+)$`)
+	hostname  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 )
 
 // Validate refuses an order that cannot be meant, as Provision does, before anything is
@@ -94,6 +96,12 @@ func Validate(order api.Order) error {
 	}
 	if order.Network != "" && order.Blocks != (api.Blocks{}) {
 		return fmt.Errorf("%w: blocks are routed over links: an order in network %s has none", ErrRefused, order.Network)
+	}
+	if order.Network != "" && order.BGP != nil {
+		return fmt.Errorf("%w: BGP is spoken over links: an order in network %s has none", ErrRefused, order.Network)
+	}
+	if b := order.BGP; b != nil && (b.ASN == 0 || b.Password != "" && !secretRef.MatchString(b.Password)) {
+		return fmt.Errorf("%w: a BGP session needs the instance's AS number, and its password as a reference: env:NAME or file:/path", ErrRefused)
 	}
 	if len(order.SSHKeys) == 0 && !order.UserData {
 		return fmt.Errorf("%w: order %s has neither an SSH key nor user data: nobody could log in", ErrRefused, order.ID)

@@ -138,13 +138,13 @@ func (a application) switches(ctx context.Context, d Declaration) error {
 	err := upsert(ctx, a, KindSwitch, switchColumns, scanSwitch, declared,
 		func(s Switch) string { return s.Name },
 		`INSERT INTO inventory.switches (name, site, platform, address, login, password, private_key, host_key, dhcp_relay, prefixes, vlans, asn, heal,
-			mtu, any_source, reach, relay, network, circuit_id)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, nullif($18, ''), $19) ON CONFLICT (name) DO UPDATE
+			mtu, any_source, reach, relay, network, circuit_id, lldp)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, nullif($18, ''), $19, $20) ON CONFLICT (name) DO UPDATE
 		SET site = $2, platform = $3, address = $4, login = $5, password = $6, private_key = $7, host_key = $8, dhcp_relay = $9, prefixes = $10,
-			vlans = $11, asn = $12, heal = $13, mtu = $14, any_source = $15, reach = $16, relay = $17, network = nullif($18, ''), circuit_id = $19`,
+			vlans = $11, asn = $12, heal = $13, mtu = $14, any_source = $15, reach = $16, relay = $17, network = nullif($18, ''), circuit_id = $19, lldp = $20`,
 		func(s Switch) []any {
 			return []any{s.Name, s.Site, s.Platform, s.Address, s.User, s.Password, s.PrivateKey, s.HostKey, s.relayText(), s.Prefixes, s.VLANs, s.ASN, s.Heal,
-				s.MTU, s.AnySource, s.Provisioning.Reach, s.Provisioning.Relay, s.Provisioning.Network, s.Provisioning.CircuitID}
+				s.MTU, s.AnySource, s.Provisioning.Reach, s.Provisioning.Relay, s.Provisioning.Network, s.Provisioning.CircuitID, s.LLDP}
 		})
 	if err != nil {
 		return err

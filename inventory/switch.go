@@ -33,7 +33,10 @@ type Switch struct {
 	Heal bool
 	MTU  int // of its ports: the largest IP packet in bytes; 0: as the switch has it
 	// AnySource lets hosts send from addresses that are not routed to them.
-	AnySource    bool
+	AnySource bool
+	// LLDP says that its ports speak LLDP (IEEE 802.1AB): where servers are cabled to is
+	// compared with what was declared.
+	LLDP         bool
 	Provisioning ProvisioningPorts
 }
 
@@ -53,7 +56,7 @@ type ProvisioningPorts struct {
 }
 
 const switchColumns = `SELECT name, site, platform, address, login, password, private_key, host_key, dhcp_relay, prefixes, vlans, asn, heal,
-	mtu, any_source, reach, relay, coalesce(network, ''), circuit_id,
+	mtu, any_source, reach, relay, coalesce(network, ''), circuit_id, lldp,
 	ARRAY(SELECT p.name FROM inventory.ports p WHERE p.switch = switches.name ORDER BY p.name COLLATE "C")
 	FROM inventory.switches`
 
@@ -63,7 +66,7 @@ func scanSwitch(row pgx.CollectableRow) (Switch, error) {
 		relay string
 	)
 	err := row.Scan(&s.Name, &s.Site, &s.Platform, &s.Address, &s.User, &s.Password, &s.PrivateKey, &s.HostKey, &relay, &s.Prefixes, &s.VLANs, &s.ASN, &s.Heal,
-		&s.MTU, &s.AnySource, &s.Provisioning.Reach, &s.Provisioning.Relay, &s.Provisioning.Network, &s.Provisioning.CircuitID, &s.Ports)
+		&s.MTU, &s.AnySource, &s.Provisioning.Reach, &s.Provisioning.Relay, &s.Provisioning.Network, &s.Provisioning.CircuitID, &s.LLDP, &s.Ports)
 	if err == nil && relay != "" {
 		s.DHCPRelay, err = netip.ParseAddr(relay)
 	}

@@ -4,7 +4,10 @@
 // A field is added, never renamed or reused.
 package report
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Hardware is what the agent found on a server.
 type Hardware struct {
@@ -38,6 +41,26 @@ type NIC struct {
 	MAC    string `json:"mac"`
 	Driver string `json:"driver,omitempty"`
 	Link   bool   `json:"link"`
+	// Neighbour is who was heard on its cable; nil: nobody.
+	Neighbour *Neighbour `json:"neighbour,omitempty"`
+}
+
+// Neighbour is who announces himself at the other end of a cable, by the Link Layer
+// Discovery Protocol (IEEE 802.1AB-2016). MACs are in lower-case colon form.
+type Neighbour struct {
+	System          string `json:"system,omitempty"`           // its name
+	Chassis         string `json:"chassis,omitempty"`          // its ID, often a MAC
+	Port            string `json:"port,omitempty"`             // the port's ID: a MAC, or its name
+	PortDescription string `json:"port_description,omitempty"` // the port's name, where its ID is not
+}
+
+// PortName is what people know the port by: some give its name as the ID, others a MAC as
+// the ID and its name as the description.
+func (n Neighbour) PortName() string {
+	if strings.Count(n.Port, ":") == 5 && n.PortDescription != "" {
+		return n.PortDescription
+	}
+	return n.Port
 }
 
 // Firmware says how the server was booted and by whose firmware (SMBIOS type 0 and 1).

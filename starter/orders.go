@@ -20,6 +20,7 @@ import (
 func (c *cli) provisionCommand() *cobra.Command {
 	var (
 		order     api.Order
+		bgp       api.BGP
 		keys      []string
 		userData  string
 		onFailure string
@@ -52,6 +53,9 @@ ordering once. User data goes from the file into the inventory, and never throug
 			case api.Park, api.Undo:
 			default:
 				return usage("--on-failure %s: write %s or %s", onFailure, api.Park, api.Undo)
+			}
+			if bgp != (api.BGP{}) {
+				order.BGP = &bgp
 			}
 			order.Limits, order.UserData = limits.Limits, userData != ""
 			if err := client.Validate(order); err != nil {
@@ -94,6 +98,8 @@ ordering once. User data goes from the file into the inventory, and never throug
 	flags.StringVar(&order.Network, "network", "", "the VLAN that the server is in (default: it has routed links)")
 	flags.IntVar(&order.Blocks.IPv4, "ipv4-block", 0, "a block of this prefix length that is routed to the instance")
 	flags.IntVar(&order.Blocks.IPv6, "ipv6-block", 0, "a block of this prefix length that is routed to the instance")
+	flags.Uint32Var(&bgp.ASN, "bgp-asn", 0, "the instance's AS number: it announces its blocks itself, by BGP (default: they are routed to it)")
+	flags.StringVar(&bgp.Password, "bgp-password", "", "where the switch worker finds the session's password: env:NAME or file:/path (default: there is none)")
 	flags.StringVar(&userData, "user-data", "", "file with user data for cloud-init")
 	flags.StringVar(&onFailure, "on-failure", string(api.Park), "what becomes of an order that fails: park or undo")
 	flags.BoolVar(&wait, "wait", false, "wait until it is active")

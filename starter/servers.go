@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
 	"ferrodur/inventory"
+	"ferrodur/report"
 	"ferrodur/workflows/api"
 )
 
@@ -193,7 +195,7 @@ func (c *cli) showCommand() *cobra.Command {
 						t.AppendRow(table.Row{"disk", fmt.Sprintf("%s %s, %d GiB", disk.Path, disk.Serial, disk.Bytes>>30)})
 					}
 					for _, nic := range h.NICs {
-						t.AppendRow(table.Row{"NIC", fmt.Sprintf("%s %s (%s)", nic.Name, nic.MAC, nic.Driver)})
+						t.AppendRow(table.Row{"NIC", fmt.Sprintf("%s %s (%s)", nic.Name, nic.MAC, nic.Driver) + cabledTo(nic.Neighbour)})
 					}
 					t.AppendRow(table.Row{"firmware", fmt.Sprintf("%s, %s %s", h.Firmware.Mode, h.Firmware.Vendor, h.Firmware.Version)})
 				}
@@ -209,4 +211,12 @@ func (c *cli) showCommand() *cobra.Command {
 			})
 		},
 	}
+}
+
+// cabledTo says who was heard at the other end of a NIC's cable, if anybody was.
+func cabledTo(heard *report.Neighbour) string {
+	if heard == nil {
+		return ""
+	}
+	return fmt.Sprintf(", cabled to %s of %s", heard.PortName(), cmp.Or(heard.System, heard.Chassis))
 }

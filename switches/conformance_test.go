@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode"
 
+	"ferrodur/report"
 	"ferrodur/switches"
 	"ferrodur/switches/emulator"
 )
@@ -27,7 +28,8 @@ type bench struct {
 	port     func(n int) string
 	byHand   func(t *testing.T, lines ...string) // configures past Ferrodur
 	running  func(t *testing.T) string
-	emulated *emulator.Device // nil: real
+	announce func(t *testing.T, port string, who report.Neighbour) // by LLDP, at the other end of a port's cable
+	emulated *emulator.Device                                      // nil: real
 	words
 }
 
@@ -68,8 +70,9 @@ var benches = map[string]func(*testing.T) *bench{
 		rig.apply(t, first)
 		return &bench{
 			device: device, dial: rig.namespace.Dial, port: port,
-			byHand:  func(t *testing.T, lines ...string) { rig.vtysh(t, append([]string{"configure terminal"}, lines...)...) },
-			running: func(t *testing.T) string { return rig.vtysh(t, "show running-config") + rig.filters(t) },
+			byHand:   func(t *testing.T, lines ...string) { rig.vtysh(t, append([]string{"configure terminal"}, lines...)...) },
+			running:  func(t *testing.T) string { return rig.vtysh(t, "show running-config") + rig.filters(t) },
+			announce: rig.announce,
 			words: words{
 				foreign: func(port string) []string {
 					return []string{"ip route 203.0.113.128/25 blackhole", "interface " + port, "bandwidth 12345"}
@@ -97,6 +100,7 @@ var benches = map[string]func(*testing.T) *bench{
 					rig.onSwitch(t, "ovs-vsctl", "--columns=name,tag,trunks,vlan_mode,external_ids,other_config", "list", "Port") +
 					rig.onSwitch(t, "ovs-vsctl", "--columns=name,mtu_request", "list", "Interface")
 			},
+			announce: rig.announce,
 			words: words{
 				foreign: func(port string) []string {
 					return []string{"set Port " + port + " external_ids:owner=ops other_config:rstp-enable=true", "set Bridge br0 fail_mode=standalone"}
@@ -194,9 +198,10 @@ func emulated(platform, names string, own words) func(*testing.T) *bench {
 				User: "operator", Password: rigPassword, HostKey: device.HostKey(),
 			},
 			dial: new(net.Dialer).DialContext, emulated: device, words: own,
-			port:    func(n int) string { return config.Ports[n-1] },
-			byHand:  func(t *testing.T, lines ...string) { t.Helper(); check(t, device.ByHand(lines...)) },
-			running: func(*testing.T) string { return device.Running() },
+			port:     func(n int) string { return config.Ports[n-1] },
+			byHand:   func(t *testing.T, lines ...string) { t.Helper(); check(t, device.ByHand(lines...)) },
+			running:  func(*testing.T) string { return device.Running() },
+			announce: func(_ *testing.T, port string, who report.Neighbour) { device.Hear(port, who) },
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+
+	"ferrodur/report"
 )
 
 // driver is what one platform does in its own way. A platform is one file that holds a
@@ -19,6 +21,8 @@ type driver interface {
 	definition() definition
 	// ports are those that the switch has, whether configured or not; true: with a link.
 	ports(ctx context.Context, cli *terminal) (map[string]bool, error)
+	// neighbours are who is heard by LLDP, by port.
+	neighbours(ctx context.Context, cli *terminal) (map[string][]report.Neighbour, error)
 	// running is the text of the configuration in use, and read takes that apart:
 	// ErrUnreadable if it is not whole.
 	running(ctx context.Context, cli *terminal) (string, error)

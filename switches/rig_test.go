@@ -31,14 +31,8 @@ type rig struct {
 }
 
 // newRig has FRR on the switch, and newBridgeRig Open vSwitch.
-func newRig(t *testing.T) *rig { return startRig(t, "frr", nil) }
-func newBridgeRig(t *testing.T) *rig {
-	bridge := new(tor.Bridge)
-	for n := 1; n <= rigPorts; n++ {
-		bridge.Ports = append(bridge.Ports, port(n))
-	}
-	return startRig(t, "ovs", bridge)
-}
+func newRig(t *testing.T) *rig       { return startRig(t, "frr", nil) }
+func newBridgeRig(t *testing.T) *rig { return startRig(t, "ovs", new(tor.Bridge)) }
 
 const (
 	rigPorts    = 14
@@ -56,7 +50,9 @@ func startRig(t *testing.T, platform string, bridge *tor.Bridge) *rig {
 	check(t, namespace.Create())
 	address := netip.MustParseAddrPort("192.0.2.2:22")
 	check(t, namespace.AddAddress("lo", netip.PrefixFrom(address.Addr(), 32)))
+	var ports []string
 	for n := 1; n <= rigPorts; n++ {
+		ports = append(ports, port(n))
 		port := netns.End{Namespace: namespace, Interface: port(n)}
 		check(t, netns.Connect(port, netns.End{Namespace: namespace, Interface: "far" + port.Interface}))
 	}
@@ -70,7 +66,7 @@ func startRig(t *testing.T, platform string, bridge *tor.Bridge) *rig {
 	check(t, err)
 	config := tor.Config{
 		Name: "sw1", Namespace: namespace, Dir: filepath.Join(t.TempDir(), "sw1"),
-		Address: address, User: "operator", Password: rigPassword, Bridge: bridge,
+		Address: address, User: "operator", Password: rigPassword, Ports: ports, Bridge: bridge,
 		AuthorizedKeys: []string{string(ssh.MarshalAuthorizedKey(public))},
 	}
 	t.Cleanup(func() { check(t, tor.Stop(context.Background(), config.Dir)) })

@@ -98,8 +98,17 @@ func (e *enrolment) inspect(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	diff, err := call(e.inventory(ctx, "hardware of "+e.server), api.StoreHardware,
-		api.StoreHardwareInput{Server: e.server, Hardware: *result.Hardware})
+	store := api.StoreHardwareInput{Server: e.server, Hardware: *result.Hardware}
+	if e.state.Server.LLDP {
+		// The agent announces itself until it is released.
+		heard, err := call(e.switchWork(ctx, fmt.Sprintf("who %s hears on %s", e.state.Server.Switch, e.state.Server.Port)),
+			api.ReadNeighbours, api.ReadNeighboursInput{Server: e.server})
+		if err != nil {
+			return err
+		}
+		store.Port = &heard
+	}
+	diff, err := call(e.inventory(ctx, "hardware of "+e.server), api.StoreHardware, store)
 	if err != nil {
 		return err
 	}
@@ -107,7 +116,7 @@ func (e *enrolment) inspect(ctx workflow.Context) error {
 		return err
 	}
 	if len(diff.Mismatches) > 0 {
-		return needsOperator("%s is not what was declared: %s. Mend the server, or declare what it is with starter apply",
+		return needsOperator("%s is not what was declared: %s. Mend the server or its cable and retry; or abort, declare what it is with starter apply, and enrol it again",
 			e.server, strings.Join(diff.Mismatches, "; "))
 	}
 	return nil

@@ -41,6 +41,9 @@ func TestEnrollParksAServerThatFallsShort(t *testing.T) {
 			func(w *world) { w.short = nil }, "1 GiB of memory, 2 GiB declared",
 		},
 		{
+			"cable", func(w *world) { w.heard = "s7" }, func(w *world) { w.heard = theServer.Name }, "port swp1 hears s7",
+		},
+		{
 			"burn-in", func(w *world) {
 				w.burnIn = report.BurnIn{Tests: []report.Test{{Name: "fio", Component: "/dev/vda", Detail: "verify failed at 4096"}}}
 			},

@@ -179,7 +179,7 @@ func (i *instance) route(ctx workflow.Context) (err error) {
 func (i *instance) connect(ctx workflow.Context) error {
 	return i.configurePort(ctx, api.ConfigurePortInput{
 		Profile: api.TenantProfile, Links: i.state.Addresses, Blocks: slices.Concat(i.state.Blocks, i.state.Elastic),
-		Instance: i.state.ID, Network: i.order.Network,
+		BGP: i.order.BGP, Instance: i.state.ID, Network: i.order.Network,
 	})
 }
 

@@ -46,6 +46,7 @@ type world struct {
 	wipes    int               // proofs stored
 	burnIn   report.BurnIn     // what the agent will report
 	short    []string          // hardware mismatches to report
+	heard    string            // who the switch hears on the server's port, while it is powered
 	patience time.Duration     // that the last verification had
 }
 
@@ -61,7 +62,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	w := &world{
-		env: suite.NewTestWorkflowEnvironment(), server: "available", port: api.QuarantineProfile,
+		env: suite.NewTestWorkflowEnvironment(), server: "available", port: api.QuarantineProfile, heard: theServer.Name,
 		links: map[string]bool{}, calls: map[string]int{}, faults: map[string]*fault{},
 		burnIn: report.BurnIn{Passed: true, Tests: []report.Test{{Name: "stress-ng", Component: "cpu", Passed: true}}},
 	}
@@ -106,7 +107,19 @@ func newWorld(t *testing.T) *world {
 		w.instance = in.State
 		return api.None{}, nil
 	})
-	handle(w, api.StoreHardware, func(api.StoreHardwareInput) (api.HardwareDiff, error) {
+	handle(w, api.ReadNeighbours, func(api.ReadNeighboursInput) (api.PortNeighbours, error) {
+		if !w.powered {
+			return api.PortNeighbours{}, nil
+		}
+		return api.PortNeighbours{Neighbours: []report.Neighbour{{System: w.heard}}}, nil
+	})
+	handle(w, api.StoreHardware, func(in api.StoreHardwareInput) (api.HardwareDiff, error) {
+		if in.Port == nil || len(in.Port.Neighbours) != 1 {
+			return api.HardwareDiff{}, errors.New("test: nobody looked while the agent was there")
+		}
+		if in.Port.Neighbours[0].System != theServer.Name {
+			return api.HardwareDiff{Mismatches: []string{"port swp1 hears " + in.Port.Neighbours[0].System}}, nil
+		}
 		return api.HardwareDiff{Mismatches: w.short}, nil
 	})
 	handle(w, api.StoreBurnIn, func(api.StoreBurnInInput) (api.None, error) { return api.None{}, nil })
@@ -337,7 +350,7 @@ func (w *world) state(t *testing.T) api.State {
 }
 
 var (
-	theServer   = api.Server{Name: "s1", Site: "ewr1", Plan: "c1.small", Switch: "sw1", Port: "swp1", MAC: "52:54:00:00:00:01"}
+	theServer   = api.Server{Name: "s1", Site: "ewr1", Plan: "c1.small", Switch: "sw1", Port: "swp1", MAC: "52:54:00:00:00:01", LLDP: true}
 	tenantLinks = api.Links{
 		IPv4: api.Link{Switch: netip.MustParsePrefix("198.51.100.0/31"), Server: netip.MustParsePrefix("198.51.100.1/31")},
 		IPv6: api.Link{Switch: netip.MustParsePrefix("2001:db8::/127"), Server: netip.MustParsePrefix("2001:db8::1/127")},

@@ -61,6 +61,9 @@ func (b *bench) goIPAM(ctx context.Context) error {
 		b.GoIPAM = append(b.GoIPAM, r)
 		best = max(best, r.PerSecond)
 	}
+	if len(b.Links) == 0 { // left out with -only
+		return nil
+	}
 	b.OfGoIPAM = b.Links[len(b.Links)-1].PerSecond / best
 	return nil
 }

@@ -4,21 +4,18 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"ferrodur/bench/steps"
 	"ferrodur/ipam"
 	"ferrodur/lab/postgres"
 )
@@ -31,79 +28,34 @@ type results struct {
 	Fsync      string    `json:"fsync"`
 	Buffers    string    `json:"shared_buffers"`
 
-	Floor    []rate     `json:"floor"`     // pgbench: one row a transaction
-	Links    []rate     `json:"links"`     // an IPv4 and an IPv6 link, with their history
-	GoIPAM   []rate     `json:"go_ipam"`   // one IPv4 address, 10 000 held
-	Growth   growth     `json:"growth"`    // links, 32 clients
-	Random   growth     `json:"random"`    // the same with owners in no order
-	Full     growth     `json:"full"`      // links, 32 clients
-	Apart    growth     `json:"apart"`     // the same, each free link on pages of its own
-	Burst    burst      `json:"burst"`     // 24 calls for 10 addresses of one /24
-	Prefixes []prefixes `json:"prefixes"`  // questions to a domain of 100 000 prefixes
-	OfFloor  float64    `json:"of_floor"`  // links at 32 clients by the floor's rate; wanted: 0.5
-	OfGoIPAM float64    `json:"of_goipam"` // and by go-ipam's best; wanted: 200
+	Floor    []rate     `json:"floor,omitempty"`    // pgbench: one row a transaction
+	Links    []rate     `json:"links,omitempty"`    // an IPv4 and an IPv6 link, with their history
+	GoIPAM   []rate     `json:"go_ipam,omitempty"`  // one IPv4 address, 10 000 held
+	Growth   growth     `json:"growth,omitzero"`    // links, 32 clients
+	Random   growth     `json:"random,omitzero"`    // the same with owners in no order
+	Full     growth     `json:"full,omitzero"`      // links, 32 clients
+	Apart    growth     `json:"apart,omitzero"`     // the same, each free link on pages of its own
+	Burst    burst      `json:"burst,omitzero"`     // 24 calls for 10 addresses of one /24
+	Prefixes []prefixes `json:"prefixes,omitempty"` // questions to a domain of 100 000 prefixes
+	OfFloor  float64    `json:"of_floor,omitzero"`  // links at 32 clients by the floor's rate; wanted: 0.5
+	OfGoIPAM float64    `json:"of_goipam,omitzero"` // and by go-ipam's best; wanted: 200
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
-}
-
-func run(ctx context.Context) (err error) {
-	file := flag.String("json", "", "write the figures to this file too")
-	span := flag.Duration("for", 10*time.Second, "how long each rate is measured")
-	only := flag.String("only", "", "only the steps whose names contain this, such as \"99.9\"")
-	flag.Parse()
-	dir, err := os.MkdirTemp("", "ferrodur-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL's user must reach its folder
-		return err
-	}
-	// PostgreSQL's own 128 MB of buffers are for small machines. Durability is as it comes.
-	cluster, err := postgres.Start(ctx, postgres.Config{Dir: filepath.Join(dir, "postgres"), Settings: []string{"shared_buffers=" + buffers}})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, cluster.Stop(context.WithoutCancel(ctx))) }()
-
-	b := &bench{cluster: cluster, dir: dir, span: *span}
+	b := &bench{}
 	b.Date, b.CPUs = time.Now(), runtime.NumCPU()
-	for _, step := range []struct {
-		does string
-		do   func(context.Context) error
-	}{
-		{"PostgreSQL", b.about},
-		{"links and the floor, by clients", b.rates},
-		{"go-ipam", b.goIPAM},
-		{"growth: nothing and 1 000 000 links held", b.grow},
-		{"a pool that is 99.9 % full", b.fill},
-		{"24 calls for 10 addresses", b.burst},
-		{"100 000 prefixes", b.prefixes},
-	} {
-		if !strings.Contains(step.does, *only) && step.does != "PostgreSQL" {
-			continue
-		}
-		fmt.Fprintf(os.Stderr, "%s  %s …\n", time.Now().Format(time.TimeOnly), step.does)
-		if err := step.do(ctx); err != nil {
-			return fmt.Errorf("%s: %w", step.does, err)
-		}
-	}
-	b.print(os.Stdout)
-	if *file == "" {
-		return nil
-	}
-	text, err := json.MarshalIndent(b.results, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(*file, append(text, '\n'), 0o644)
+	flag.DurationVar(&b.span, "for", 10*time.Second, "how long each rate is measured")
+	steps.Run(steps.Bench{
+		Start: b.start, Stop: b.stop, Print: b.print, Results: &b.results,
+		Steps: []steps.Step{
+			{Does: "links and the floor, by clients", Do: b.rates},
+			{Does: "go-ipam", Do: b.goIPAM},
+			{Does: "growth: nothing and 1 000 000 links held", Do: b.grow},
+			{Does: "a pool that is 99.9 % full", Do: b.fill},
+			{Does: "24 calls for 10 addresses", Do: b.burst},
+			{Does: "100 000 prefixes", Do: b.prefixes},
+		},
+	})
 }
 
 // buffers hold what a million links need.
@@ -116,6 +68,28 @@ type bench struct {
 	dir       string
 	span      time.Duration
 	databases int
+}
+
+func (b *bench) start(ctx context.Context) (err error) {
+	if b.dir, err = os.MkdirTemp("", "ferrodur-bench-"); err != nil {
+		return err
+	}
+	if err := os.Chmod(b.dir, 0o755); err != nil { // PostgreSQL's user must reach its folder
+		return err
+	}
+	// PostgreSQL's own 128 MB of buffers are for small machines. Durability is as it comes.
+	b.cluster, err = postgres.Start(ctx, postgres.Config{Dir: filepath.Join(b.dir, "postgres"), Settings: []string{"shared_buffers=" + buffers}})
+	if err != nil {
+		return err
+	}
+	return b.about(ctx)
+}
+
+func (b *bench) stop(ctx context.Context) (err error) {
+	if b.cluster != nil {
+		err = b.cluster.Stop(ctx)
+	}
+	return errors.Join(err, os.RemoveAll(b.dir))
 }
 
 func (b *bench) about(ctx context.Context) error {

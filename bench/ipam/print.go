@@ -25,8 +25,12 @@ func (b *bench) print(w io.Writer) {
 		}
 		t.AppendSeparator()
 	}
-	fmt.Fprintln(w, t.Render())
-	fmt.Fprintf(w, "\nAt %d clients %.2f of the floor (wanted: 0.5), and %.0f times go-ipam's best (wanted: 200).\n", many, b.OfFloor, b.OfGoIPAM)
+	if t.Length() > 0 {
+		fmt.Fprintln(w, t.Render())
+	}
+	if b.OfFloor > 0 && b.OfGoIPAM > 0 {
+		fmt.Fprintf(w, "\nAt %d clients %.2f of the floor (wanted: 0.5), and %.0f times go-ipam's best (wanted: 200).\n", many, b.OfFloor, b.OfGoIPAM)
+	}
 	for _, g := range []struct {
 		what string
 		growth
@@ -36,10 +40,15 @@ func (b *bench) print(w io.Writer) {
 		{"99.9 % of a pool held, against none", b.Full},
 		{"the same, each free link apart from the others (no target)", b.Apart},
 	} {
+		if g.Ratio == 0 { // left out with -only
+			continue
+		}
 		fmt.Fprintf(w, "%s: %.0f against %.0f a second, ratio of the medians %.2f (wanted: 0.9)\n", g.what, g.Much, g.Little, g.Ratio)
 	}
-	fmt.Fprintf(w, "24 calls for 10 addresses of one /24: %.3f s, %d addresses, %d given twice, %d errors\n\n", b.Burst.Seconds, b.Burst.Addresses, b.Burst.Twice, b.Burst.Errors)
-	if len(b.Prefixes) == 0 { // left out with -only
+	if b.Burst.Addresses > 0 {
+		fmt.Fprintf(w, "24 calls for 10 addresses of one /24: %.3f s, %d addresses, %d given twice, %d errors\n\n", b.Burst.Seconds, b.Burst.Addresses, b.Burst.Twice, b.Burst.Errors)
+	}
+	if len(b.Prefixes) == 0 {
 		return
 	}
 	t = table.NewWriter()

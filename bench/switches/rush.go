@@ -102,7 +102,7 @@ func (b *bench) emulate(name string, ports int, faults emulator.Faults) (*emulat
 		return nil, inventory.Switch{}, err
 	}
 	device.Fail(faults)
-	b.ends = append(b.ends, func() error { device.Close(); return nil })
+	b.ends = append(b.ends, func(context.Context) error { device.Close(); return nil })
 	return device, inventory.Switch{
 		Name: name, Platform: config.Platform, Address: device.Address(), HostKey: device.HostKey(), Ports: config.Ports,
 	}, nil
@@ -122,7 +122,7 @@ func (b *bench) emulated(ctx context.Context) error {
 
 func (b *bench) frr(ctx context.Context) error {
 	b.namespace = netns.Namespace(fmt.Sprintf("bench%d", os.Getpid()))
-	b.ends = append(b.ends, func() error { return b.namespace.Delete() })
+	b.ends = append(b.ends, func(context.Context) error { return b.namespace.Delete() })
 	if err := b.namespace.Create(); err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (b *bench) frr(ctx context.Context) error {
 		}
 	}
 	dir := filepath.Join(b.dir, "frr")
-	b.ends = append(b.ends, func() error { return tor.Stop(context.Background(), dir) })
+	b.ends = append(b.ends, func(ctx context.Context) error { return tor.Stop(ctx, dir) })
 	running, err := tor.Start(ctx, tor.Config{
 		Name: "frr", Namespace: b.namespace, Dir: dir, Address: address, User: "operator", Password: password,
 	})

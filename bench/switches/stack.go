@@ -38,14 +38,14 @@ type bench struct {
 	inventory *inventory.Store
 	namespace netns.Namespace // of the FRR switch, while there is one
 	numbered  int             // servers so far
-	ends      []func() error
+	ends      []func(context.Context) error
 }
 
 func (b *bench) start(ctx context.Context) (err error) {
 	if b.dir, err = os.MkdirTemp("", "ferrodur-bench-"); err != nil {
 		return err
 	}
-	b.ends = append(b.ends, func() error { return os.RemoveAll(b.dir) })
+	b.ends = append(b.ends, func(context.Context) error { return os.RemoveAll(b.dir) })
 	if err := os.Chmod(b.dir, 0o755); err != nil { // PostgreSQL's user must reach its folder
 		return err
 	}
@@ -60,12 +60,12 @@ func (b *bench) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	b.ends = append(b.ends, func() error { return server.Stop(context.Background()) })
+	b.ends = append(b.ends, server.Stop)
 	cluster, err := postgres.Start(ctx, postgres.Config{Dir: filepath.Join(b.dir, "postgres")})
 	if err != nil {
 		return err
 	}
-	b.ends = append(b.ends, func() error { return cluster.Stop(context.Background()) })
+	b.ends = append(b.ends, cluster.Stop)
 	if err := cluster.CreateDatabase(ctx, "bench"); err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (b *bench) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	b.ends = append(b.ends, func() error { pool.Close(); return nil })
+	b.ends = append(b.ends, func(context.Context) error { pool.Close(); return nil })
 	if err := inventory.Migrate(ctx, pool); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (b *bench) start(ctx context.Context) (err error) {
 		return err
 	}
 	b.client = ferrodur.New(connection, "")
-	b.ends = append(b.ends, func() error { b.client.Close(); return nil })
+	b.ends = append(b.ends, func(context.Context) error { b.client.Close(); return nil })
 	if err := b.client.EnsureSearchAttributes(ctx); err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (b *bench) serve(connection client.Client) error {
 		if err := w.Start(); err != nil {
 			return err
 		}
-		b.ends = append(b.ends, func() error { w.Stop(); return nil })
+		b.ends = append(b.ends, func(context.Context) error { w.Stop(); return nil })
 	}
 	return nil
 }
@@ -120,10 +120,10 @@ func (b *bench) dial(ctx context.Context, network, address string) (net.Conn, er
 func (b *bench) secret() string { return filepath.Join(b.dir, "password") }
 
 // stop ends everything, newest first.
-func (b *bench) stop() error {
+func (b *bench) stop(ctx context.Context) error {
 	var errs []error
 	for i := len(b.ends) - 1; i >= 0; i-- {
-		errs = append(errs, b.ends[i]())
+		errs = append(errs, b.ends[i](ctx))
 	}
 	return errors.Join(errs...)
 }

@@ -66,11 +66,16 @@ func run(ctx context.Context, logger *log.Logger) (job.Action, error) {
 	}
 	waiting, cancel := context.WithTimeout(ctx, networkTime)
 	defer cancel()
-	if err := connect(waiting, parameters); err != nil {
+	booted, err := connect(waiting, parameters)
+	if err != nil {
 		return "", err
 	}
+	nics, err := raiseAll()
+	if err != nil {
+		logger.Printf("network interfaces: %v", err) // the one that the server booted by is up
+	}
 	boot := service.New(parameters.url, parameters.token, logger)
-	if err := (&worker{service: boot, log: logger, root: "/"}).work(ctx); err != nil {
+	if err := (&worker{service: boot, log: logger, root: "/", nics: nics, booted: booted}).work(ctx); err != nil {
 		return "", err
 	}
 	logger.Print("the job is done; waiting for the release")

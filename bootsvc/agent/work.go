@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"ferrodur/bootsvc/agent/configdrive"
 	"ferrodur/bootsvc/agent/disk"
 	"ferrodur/bootsvc/agent/hardware"
+	"ferrodur/bootsvc/agent/lldp"
 	"ferrodur/bootsvc/agent/service"
 	"ferrodur/bootsvc/agent/wipe"
 	"ferrodur/bootsvc/job"
@@ -27,6 +29,9 @@ type worker struct {
 	service *service.Service
 	log     *log.Logger
 	root    string // where /proc and /sys are
+	nics    []net.Interface
+	booted  string // the one of the NICs that the server booted by
+	cables  *lldp.Station
 
 	mu       sync.Mutex
 	progress job.Progress
@@ -39,6 +44,7 @@ func (w *worker) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.cables = lldp.Start(ctx, j.Server, w.nics, func(err error) { w.log.Print(err) })
 	w.log.Printf("job of %s: %s", j.Server, j.Kind)
 	reporting, stop := context.WithCancel(ctx)
 	var reporter sync.WaitGroup
@@ -68,9 +74,18 @@ func (w *worker) do(ctx context.Context, j job.Job) (result job.Result) {
 
 func (w *worker) doKind(ctx context.Context, j job.Job, result *job.Result) error {
 	w.note(job.Progress{Phase: job.PhaseInspect})
+	if j.Inspect != nil {
+		w.hearNeighbour(ctx, time.Duration(j.Inspect.LLDPSeconds)*time.Second)
+	}
 	found, err := hardware.Find(os.DirFS(w.root))
 	if err != nil {
 		return err
+	}
+	heard := w.cables.Neighbours()
+	for i, nic := range found.NICs {
+		if neighbour, ok := heard[nic.Name]; ok {
+			found.NICs[i].Neighbour = &neighbour
+		}
 	}
 	result.Hardware = &found
 	switch j.Kind {
@@ -95,6 +110,13 @@ func (w *worker) doKind(ctx context.Context, j job.Job, result *job.Result) erro
 		return err
 	}
 	return fmt.Errorf("%w: %q", errKind, j.Kind)
+}
+
+// hearNeighbour waits until it is known where the cable leads that the server booted by.
+func (w *worker) hearNeighbour(ctx context.Context, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	w.cables.Await(ctx, w.booted)
 }
 
 func (w *worker) install(ctx context.Context, spec job.InstallSpec, result job.Result) (*job.Installed, error) {

@@ -35,13 +35,21 @@ const (
 	Wipe    Kind = "wipe"    // empty every disk and prove it
 )
 
-// Job is the work of one boot target. Exactly the spec named by Kind is set.
+// Job is the work of one boot target. Only the spec named by Kind is set; that of Inspect may be missing.
 type Job struct {
 	Target  string       `json:"target"` // ID of the boot target
 	Server  string       `json:"server"`
 	Kind    Kind         `json:"kind"`
+	Inspect *InspectSpec `json:"inspect,omitempty"`
 	Install *InstallSpec `json:"install,omitempty"`
 	BurnIn  *BurnInSpec  `json:"burn_in,omitempty"`
+}
+
+// InspectSpec says how thoroughly a server is looked at. LLDPSeconds is how long the agent
+// waits at most until it hears who is at the other end of the cable it booted by; what
+// other cables have told by then is reported with it.
+type InspectSpec struct {
+	LLDPSeconds int `json:"lldp_seconds"`
 }
 
 // InstallSpec says what goes onto the disk. Disk is a device path; empty means the

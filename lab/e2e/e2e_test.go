@@ -176,8 +176,12 @@ func awaitEnrolled(ctx context.Context, t *testing.T, servers ...string) {
 		found, err := world.Inventory.Server(ctx, server)
 		must(t, err)
 		if found.State != "available" {
-			_, err = world.Client.WaitEnded(ctx, api.EnrollID(server))
-			must(t, err)
+			await(ctx, t, api.EnrollID(server), "the end", func(state api.State, _ api.Progress) bool {
+				if state.Status == api.StatusParked {
+					t.Fatalf("%s is parked: %s", server, state.Reason)
+				}
+				return state.Status == api.StatusDone
+			})
 		}
 	}
 }

@@ -4,10 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"ferrodur/lab/netns"
 	"ferrodur/lab/rack"
 	"ferrodur/workflows/api"
 )
@@ -21,6 +25,7 @@ func TestServerInANetwork(t *testing.T) {
 	ctx := within(t, 12*time.Minute)
 	enrolled(ctx, t)
 	boot, blue := rack.Networks()[0], rack.Networks()[1]
+	mustFindWrongCable(ctx, t, boot.VLAN)
 	enroll(ctx, t, bridged)
 	awaitEnrolled(ctx, t, bridged)
 
@@ -44,6 +49,55 @@ func TestServerInANetwork(t *testing.T) {
 	c.giveBack(ctx, t)
 	mustHoldNothing(ctx, t)
 	mustBeWiped(t, bridged)
+}
+
+// mustFindWrongCable declares the server at another port than that which it is cabled to, and
+// has it boot all the same, by hand: in a VLAN every port boots.
+func mustFindWrongCable(ctx context.Context, t *testing.T, vlan int) {
+	t.Helper()
+	const other = "swp9"
+	server, err := world.Inventory.Server(ctx, bridged)
+	must(t, err)
+	onSwitch := func(format string, arguments ...any) {
+		t.Helper()
+		_, err := world.OnSwitch(ctx, rack.BridgeName, "sudo ovs-vsctl "+fmt.Sprintf(format, arguments...))
+		must(t, err)
+	}
+	status, err := rack.Inspect(world.Rack)
+	must(t, err)
+	bridge := slices.IndexFunc(status.Switches, func(s rack.SwitchStatus) bool { return s.Name == rack.BridgeName })
+	namespace := netns.Namespace(status.Switches[bridge].Namespace)
+	must(t, namespace.AddTap(other))
+	onSwitch("add-port br0 %s -- set Port %s vlan_mode=trunk trunks=4095", other, other)
+
+	text, err := os.ReadFile(filepath.Join(world.Rack, "rack.yaml"))
+	must(t, err)
+	wrong := filepath.Join(t.TempDir(), "rack.yaml")
+	must(t, os.WriteFile(wrong, []byte(strings.NewReplacer(
+		"port: "+server.Port, "port: "+other, "ports: ["+server.Port+"]", fmt.Sprintf("ports: [%s, %s]", server.Port, other),
+	).Replace(string(text))), 0o600))
+	apply(ctx, t, wrong)
+	onSwitch("clear Port %s trunks -- set Port %s vlan_mode=access tag=%d", server.Port, server.Port, vlan)
+
+	must(t, world.Client.Enroll(ctx, api.EnrollInput{Server: bridged, Limits: limits()}))
+	state := await(ctx, t, api.EnrollID(bridged), "it was parked", func(s api.State, _ api.Progress) bool { return s.Status == api.StatusParked })
+	if want := fmt.Sprintf("is cabled to port %s of %s, expected port %s of %s", server.Port, rack.BridgeName, other, rack.BridgeName); !strings.Contains(state.Reason, want) {
+		t.Errorf("parked with %q, want %q", state.Reason, want)
+	}
+	_, err = world.Client.Abort(ctx, api.EnrollID(bridged))
+	must(t, err)
+	_, _ = world.Client.WaitEnded(ctx, api.EnrollID(bridged)) // the error is that it was aborted
+	apply(ctx, t, filepath.Join(world.Rack, "rack.yaml"))
+	onSwitch("del-port br0 %s", other)
+	must(t, namespace.RemoveInterface(other))
+}
+
+// apply makes the inventory what a rack file says.
+func apply(ctx context.Context, t *testing.T, file string) {
+	t.Helper()
+	if output, err := world.Starter(ctx, "apply", "-f", file); err != nil {
+		t.Fatalf("starter apply: %v\n%s", err, output)
+	}
 }
 
 // mustBeIn reads the server's port past Ferrodur's workflows.

@@ -81,6 +81,7 @@ switches:
     password: "file:DIR/secrets/sw1"
     host_key: ssh-ed25519 KEY
     ports: [swp1, swp2]
+    lldp: true
     provisioning:
       reach: [192.0.2.1/32]
   - name: sw2
@@ -91,6 +92,7 @@ switches:
     password: "file:DIR/secrets/sw2"
     host_key: ssh-ed25519 OTHER
     ports: [swp3]
+    lldp: true
     provisioning:
       network: boot
       circuit_id: vlan100

@@ -87,13 +87,13 @@ func (c Config) startSwitches(ctx context.Context) ([]string, error) {
 
 func (d device) config(dir, password string) tor.Config {
 	config := tor.Config{
-		Name: d.Name, Namespace: d.Namespace, Dir: dir, Address: d.Address(), User: SwitchUser, Password: password,
+		Name: d.Name, Namespace: d.Namespace, Dir: dir, Address: d.Address(), User: SwitchUser, Password: password, Ports: d.Ports,
 		Relay: tor.Relay{Server: Layout().Boot, Uplink: uplinkOfSwitch, Ports: d.Ports},
 	}
 	if len(d.Networks) == 0 {
 		return config
 	}
-	config.Bridge = &tor.Bridge{Ports: d.Ports}
+	config.Bridge = &tor.Bridge{}
 	for _, network := range d.Networks {
 		config.Bridge.Gateways = append(config.Bridge.Gateways, tor.Gateway{VLAN: network.VLAN, Addresses: network.gateways()})
 	}

@@ -117,19 +117,20 @@ func (s *Stack) heldPower(context.Context) ([]string, error) {
 // RunningConfig reads the router's running configuration over SSH, with OpenSSH's
 // protocol library and the operators' password: none of Ferrodur's own driver.
 func (s *Stack) RunningConfig(ctx context.Context) (string, error) {
-	return s.onSwitch(ctx, rack.SwitchName, "vtysh -c 'show running-config'")
+	return s.OnSwitch(ctx, rack.SwitchName, "vtysh -c 'show running-config'")
 }
 
 // ConfigureByHand configures the router as an operator does at its CLI, past Ferrodur.
 func (s *Stack) ConfigureByHand(ctx context.Context, lines ...string) error {
-	answer, err := s.onSwitch(ctx, rack.SwitchName, "vtysh -c 'configure terminal' -c '"+strings.Join(lines, "' -c '")+"'")
+	answer, err := s.OnSwitch(ctx, rack.SwitchName, "vtysh -c 'configure terminal' -c '"+strings.Join(lines, "' -c '")+"'")
 	if err == nil && strings.Contains(answer, "%") {
 		err = fmt.Errorf("the switch answers %s", answer)
 	}
 	return err
 }
 
-func (s *Stack) onSwitch(ctx context.Context, name, command string) (string, error) {
+// OnSwitch runs a program on a switch, as its operators do.
+func (s *Stack) OnSwitch(ctx context.Context, name, command string) (string, error) {
 	device, err := s.Inventory.Switch(ctx, name)
 	if err != nil {
 		return "", err
@@ -149,7 +150,7 @@ func (s *Stack) onSwitch(ctx context.Context, name, command string) (string, err
 
 // BridgePort reads a port's VLANs on the switch of VLANs: its mode, trunks and tag.
 func (s *Stack) BridgePort(ctx context.Context, port string) (string, error) {
-	text, err := s.onSwitch(ctx, rack.BridgeName, "sudo ovs-vsctl get Port "+port+" vlan_mode trunks tag")
+	text, err := s.OnSwitch(ctx, rack.BridgeName, "sudo ovs-vsctl get Port "+port+" vlan_mode trunks tag")
 	return strings.Join(strings.Fields(text), " "), err
 }
 

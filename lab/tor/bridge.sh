@@ -1,6 +1,5 @@
 # Open vSwitch, with gateways of VLANs that the kernel routes between.
 #
-# SWITCH_BRIDGED    the ports
 # SWITCH_GATEWAYS   VLAN=ADDRESS[,ADDRESS…] of each gateway
 
 prepare_software() {
@@ -24,7 +23,7 @@ start_software() {
 	ovs-vsctl --timeout=20 --may-exist add-br br0 -- set Bridge br0 datapath_type=netdev
 
 	local port gateway vlan address
-	for port in $SWITCH_BRIDGED; do
+	for port in $SWITCH_PORTS; do
 		# A port is new in quarantine: as it comes it would carry all VLANs.
 		ovs-vsctl get Port "$port" name >/dev/null 2>&1 ||
 			ovs-vsctl --timeout=20 add-port br0 "$port" -- set Port "$port" vlan_mode=trunk trunks=4095

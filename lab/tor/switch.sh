@@ -8,7 +8,8 @@
 # SWITCH_NAME      its host name
 # SWITCH_SSH       where its SSH server listens: ADDRESS/PORT
 # SWITCH_USER      the login name of its operators
-# SWITCH_PORTS     the interfaces that DHCP is relayed from
+# SWITCH_PORTS     the interfaces that servers are cabled to
+# SWITCH_RELAYED   the interfaces that DHCP is relayed from
 # SWITCH_RELAY     the DHCP server, and
 # SWITCH_UPLINK    the interface towards it; both empty: no relay
 set -euo pipefail
@@ -34,20 +35,26 @@ keep() {
 }
 
 prepare_software
-printf '127.0.0.1 localhost %s\n' "$SWITCH_NAME" >/etc/hosts # sudo looks the host's name up
+# sudo looks the host's name up, and lldpd announces what it is called there.
+printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$SWITCH_NAME" >/etc/hosts
 # shellcheck disable=SC2046 # several words are meant
 useradd --no-create-home --home-dir / --shell /bin/bash $(operators groups) "$SWITCH_USER"
-echo "$SWITCH_USER ALL = NOPASSWD: $(operators sudo)" >/etc/sudoers.d/operators
+echo "$SWITCH_USER ALL = NOPASSWD: /usr/sbin/lldpcli, $(operators sudo)" >/etc/sudoers.d/operators
 printf '%s:%s\n' "$SWITCH_USER" "$(cat password.hash)" | chpasswd --encrypted
 install -m 644 authorized_keys /run/authorized_keys
 
 start_software
+if [ -n "$SWITCH_PORTS" ]; then
+	mkdir /run/lldpd
+	# Taps are no Ethernet ports to it, unless they are named one by one.
+	/usr/sbin/lldpd -d -k -I "$(tr ' ' , <<<"$SWITCH_PORTS")" &
+fi
 /usr/sbin/sshd -D -e -f sshd_config &
 sshd=$!
 
 # The interfaces that are up and have an IPv4 address, with that address.
 relayed() {
-	for port in $SWITCH_PORTS; do
+	for port in $SWITCH_RELAYED; do
 		ip -4 -oneline address show dev "$port" up | awk '{ print $2, $4 }'
 	done
 }

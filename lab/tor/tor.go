@@ -1,6 +1,6 @@
 // Package tor runs the lab's top-of-rack switches: FRRouting with nftables, or Open vSwitch,
 // in a network namespace, configured over SSH, with a DHCP relay. They are Debian's frr or
-// openvswitch-switch, openssh-server and isc-dhcp-relay, behind a private view of /etc and
+// openvswitch-switch, openssh-server, isc-dhcp-relay and lldpd, behind a private view of /etc and
 // /run, so that switches do not meet each other, the machine's own FRR, or its users. Root
 // is needed.
 package tor
@@ -41,7 +41,9 @@ type Config struct {
 	User           string
 	Password       string
 	AuthorizedKeys []string
-	Relay          Relay
+	// Ports are the interfaces that servers are cabled to. LLDP is spoken there.
+	Ports []string
+	Relay Relay
 	// Bridge makes it a switch of VLANs, with Open vSwitch; nil: a router, with FRRouting.
 	Bridge *Bridge
 }
@@ -49,7 +51,6 @@ type Config struct {
 // Bridge is what there is to a switch of VLANs before anybody configures its ports, which
 // carry nothing until then.
 type Bridge struct {
-	Ports    []string
 	Gateways []Gateway
 }
 
@@ -123,7 +124,8 @@ func launch(ctx context.Context, config Config) (*process.Process, error) {
 			"SWITCH_NAME="+config.Name,
 			fmt.Sprintf("SWITCH_SSH=%s/%d", config.Address.Addr(), config.Address.Port()),
 			"SWITCH_USER="+config.User,
-			"SWITCH_PORTS="+strings.Join(config.Relay.Ports, " "),
+			"SWITCH_PORTS="+strings.Join(config.Ports, " "),
+			"SWITCH_RELAYED="+strings.Join(config.Relay.Ports, " "),
 			"SWITCH_RELAY="+relay,
 			"SWITCH_UPLINK="+config.Relay.Uplink,
 		),
@@ -143,7 +145,7 @@ func (b *Bridge) environment() []string {
 		}
 		gateways = append(gateways, fmt.Sprintf("%d=%s", gateway.VLAN, strings.Join(addresses, ",")))
 	}
-	return []string{"SWITCH_BRIDGED=" + strings.Join(b.Ports, " "), "SWITCH_GATEWAYS=" + strings.Join(gateways, " ")}
+	return []string{"SWITCH_GATEWAYS=" + strings.Join(gateways, " ")}
 }
 
 // awaitReady waits for the file that the script makes when all of the switch is up.
@@ -200,11 +202,7 @@ func (c Config) validate() error {
 	case c.Relay.Server.IsValid() && !interfaceName.MatchString(c.Relay.Uplink):
 		return fmt.Errorf("%w: relay with uplink %q", ErrConfig, c.Relay.Uplink)
 	}
-	ports := slices.Clone(c.Relay.Ports)
-	if c.Bridge != nil {
-		ports = append(ports, c.Bridge.Ports...)
-	}
-	for _, port := range ports {
+	for _, port := range slices.Concat(c.Ports, c.Relay.Ports) {
 		if !interfaceName.MatchString(port) {
 			return fmt.Errorf("%w: port %q", ErrConfig, port)
 		}

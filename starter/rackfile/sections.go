@@ -117,7 +117,7 @@ func readSwitch(o *object) inventory.Switch {
 		s.VLANs = append(s.VLANs, int(id))
 	}
 	s.ASN = uint32(o.number("asn", 1<<32-1))
-	s.Heal, s.MTU, s.AnySource = o.flag("heal"), o.count("mtu"), o.flag("any_source")
+	s.Heal, s.MTU, s.AnySource, s.LLDP = o.flag("heal"), o.count("mtu"), o.flag("any_source"), o.flag("lldp")
 	if node, found := o.field("provisioning"); found {
 		if provisioning, ok := o.object(node, o.what+": provisioning"); ok {
 			s.Provisioning = readProvisioningPorts(provisioning)

@@ -61,6 +61,7 @@ type Device struct {
 	counts   Counts
 	open     map[net.Conn]bool
 	shells   int
+	heard    []heard
 }
 
 // platform is the dialect of one vendor. Its methods run one at a time.

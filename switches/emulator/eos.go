@@ -143,6 +143,8 @@ func (d *eosDialogue) show(line string) string {
 		return d.eos.running()
 	case "show interfaces description":
 		return d.eos.descriptions()
+	case "show lldp neighbors detail | json":
+		return d.eos.device.eosNeighbours()
 	case "show configuration sessions":
 		return d.eos.list(d.session)
 	}

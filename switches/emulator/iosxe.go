@@ -393,6 +393,8 @@ func (x *iosxe) show(line string) string {
 		return x.running()
 	case "show interfaces | include line protocol":
 		return x.lines()
+	case "show lldp neighbors detail":
+		return x.device.iosNeighbours()
 	case "show archive config rollback timer":
 		if x.timer == nil {
 			return iosxeUnkept

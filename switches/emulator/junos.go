@@ -186,6 +186,8 @@ func (d *junosDialogue) answer(line string) (string, bool) {
 		return j.running(), false
 	case line == "show interfaces terse":
 		return j.terse(), false
+	case line == "show lldp neighbors | display json":
+		return j.device.junosNeighbours(), false
 	case line == "show system commit":
 		return j.commits(), false
 	case line == "configure exclusive" && !d.exclusive:

@@ -288,6 +288,8 @@ func (n *nxos) show(line string) string {
 		return n.running()
 	case "show interface brief":
 		return n.brief()
+	case "show lldp neighbors detail | json":
+		return n.device.nxosNeighbours()
 	case "show checkpoint summary":
 		var text strings.Builder
 		text.WriteString("User Checkpoint Summary\n" + strings.Repeat("-", 80) + "\n")

@@ -269,6 +269,8 @@ func (d *srlDialogue) answer(line string) (string, bool) {
 		return s.running(), false
 	case line == "info flat from state interface * oper-state":
 		return s.ports(), false
+	case line == "info flat from state system lldp interface * neighbor *":
+		return s.device.srlNeighbours(), false
 	case line == "info flat from state system configuration commit * status":
 		return s.history(), false
 	case line == "info flat from state system configuration session *":

@@ -111,6 +111,8 @@ type SetInstanceStateInput struct {
 type StoreHardwareInput struct {
 	Server   string          `json:"server"`
 	Hardware report.Hardware `json:"hardware"`
+	// Port is what the switch hears on the server's port; nil where it is not asked.
+	Port *PortNeighbours `json:"port,omitempty"`
 }
 
 // HardwareDiff lists, a sentence each, where the hardware found falls short of what was declared.

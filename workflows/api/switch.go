@@ -5,15 +5,18 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"ferrodur/report"
 )
 
 // The switch activities, on SiteQueue(RoleSwitch, site).
 const (
 	// ConfigurePort is of instances that began before switches had workflows.
-	ConfigurePort  Activity[ConfigurePortInput, PortChange]    = "ConfigurePort"
-	ConfigurePorts Activity[ConfigurePortsInput, []PortResult] = "ConfigurePorts"
-	AuditSwitch    Activity[AuditSwitchInput, AuditReport]     = "AuditSwitch"
-	ReadHostKey    Activity[SwitchRef, HostKey]                = "ReadHostKey"
+	ConfigurePort  Activity[ConfigurePortInput, PortChange]      = "ConfigurePort"
+	ConfigurePorts Activity[ConfigurePortsInput, []PortResult]   = "ConfigurePorts"
+	AuditSwitch    Activity[AuditSwitchInput, AuditReport]       = "AuditSwitch"
+	ReadHostKey    Activity[SwitchRef, HostKey]                  = "ReadHostKey"
+	ReadNeighbours Activity[ReadNeighboursInput, PortNeighbours] = "ReadNeighbours"
 )
 
 // RequestPort hands a change to a switch's workflow, and starts that if need be. It is on
@@ -50,8 +53,9 @@ type ConfigurePortInput struct {
 	Server  string  `json:"server"`
 	Profile Profile `json:"profile"`
 	Links   Links   `json:"links,omitzero"`
-	// Blocks are routed to the server.
+	// Blocks are routed to the server, or with BGP are what it may announce.
 	Blocks   []netip.Prefix `json:"blocks,omitempty"`
+	BGP      *BGP           `json:"bgp,omitempty"`
 	Instance string         `json:"instance,omitempty"`
 	Network  string         `json:"network,omitempty"` // of a tenant; empty: the port is routed
 }
@@ -63,6 +67,16 @@ type HostKey struct {
 	Key         string `json:"key"`         // authorized_keys form: "ssh-ed25519 AAAA…"
 	Fingerprint string `json:"fingerprint"` // as ssh-keygen -l prints it: "SHA256:…"
 	Trusted     string `json:"trusted"`     // the key that is trusted; empty: none
+}
+
+// ReadNeighboursInput asks a switch who it hears on a server's port.
+type ReadNeighboursInput struct {
+	Server string `json:"server"`
+}
+
+// PortNeighbours are who announces himself by LLDP on a port.
+type PortNeighbours struct {
+	Neighbours []report.Neighbour `json:"neighbours,omitempty"`
 }
 
 // PortChange says what was changed on a port, line by line; a second run changes nothing.

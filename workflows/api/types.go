@@ -17,6 +17,7 @@ type Order struct {
 	Tenant   string   `json:"tenant,omitempty"`   // who pays, and whose limit counts
 	Hostname string   `json:"hostname,omitempty"` // default: the order's ID
 	Blocks   Blocks   `json:"blocks,omitzero"`    // routed to the instance
+	BGP      *BGP     `json:"bgp,omitempty"`      // by which the instance announces its blocks itself; nil: the switch routes them to it
 	Network  string   `json:"network,omitempty"`  // the VLAN that the server is in; empty: it has routed links
 	SSHKeys  []string `json:"ssh_keys"`           // public keys, authorized_keys form
 	// UserData says that the inventory holds user data for this order. The content
@@ -92,6 +93,8 @@ type Server struct {
 	Switch string `json:"switch"`
 	Port   string `json:"port"`
 	MAC    string `json:"mac"`
+	// LLDP says that its switch tells by LLDP what is cabled where.
+	LLDP bool `json:"lldp,omitempty"`
 }
 
 // Link is a point-to-point network between a switch port and a server: an IPv4 /31
@@ -124,6 +127,16 @@ func (l Links) List() []Link {
 type Blocks struct {
 	IPv4 int `json:"ipv4,omitempty"` // 1 to 32
 	IPv6 int `json:"ipv6,omitempty"` // 1 to 128
+}
+
+// BGP is a session with the switch over each of the instance's links (RFC 4271). There the
+// instance may announce its blocks and the elastic blocks that are at it, in whole or in
+// parts, and hears a default route. There is no session while there are no blocks.
+type BGP struct {
+	ASN uint32 `json:"asn"` // the instance's
+	// Password refers to the key of TCP MD5 (RFC 2385), "env:NAME" or "file:/path", which the
+	// site's switch worker resolves; empty: there is none.
+	Password string `json:"password,omitempty"`
 }
 
 // Allocated is what an owner was given.
