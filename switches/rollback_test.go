@@ -2,6 +2,7 @@ package switches_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -128,6 +129,39 @@ func TestCiscoBusy(t *testing.T) {
 			_, err := applyOne(t, b.open(t), intentsOf(b.port(1))["IPv4 only"])
 			if !errors.Is(err, switches.ErrLocked) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("got %v, want ErrLocked", err)
+			}
+		})
+	}
+}
+
+// A switch that refuses a commit does not say for which port. The halves are tried one after
+// the other, and the one does not take the other's commit for somebody else's.
+func TestHalves(t *testing.T) {
+	for _, platform := range []string{"juniper_junos", "nokia_srl", "arista_eos"} { // those with a command that is so called
+		t.Run(platform, func(t *testing.T) {
+			b := benches[platform](t)
+			b.byHand(t, b.prepare...)
+			refused := false
+			b.emulated.Fail(emulator.Faults{Refuse: func(line string) string {
+				if !strings.HasPrefix(line, "commit") || refused {
+					return ""
+				}
+				refused = true
+				return refusal(b, line)
+			}})
+			var intents []switches.Intent
+			for n := 1; n <= 4; n++ {
+				intents = append(intents, tenantOn(b.port(n), fmt.Sprintf("198.51.100.%d/31", 2*n)))
+			}
+			results, err := b.open(t).Apply(t.Context(), intents...)
+			check(t, err)
+			for n, result := range results {
+				if result.Err != nil || !result.Change.Running.Equal(intents[n]) {
+					t.Errorf("port %d: %v, %+v", n+1, result.Err, result.Change.Running)
+				}
+			}
+			if !refused {
+				t.Error("nothing was refused")
 			}
 		})
 	}

@@ -208,7 +208,19 @@ func (s *Session) carryOut(ctx context.Context, l look, plans []*plan) map[*plan
 	default: // the switch does not say which
 		parts = [][]*plan{plans[:n/2], plans[n/2:]}
 	}
-	for _, part := range parts {
+	for n, part := range parts {
+		var err error
+		if n > 0 { // the part before it may have changed the configuration
+			l, err = s.look(ctx)
+		}
+		for _, p := range part {
+			if err != nil {
+				failed[p] = err
+			}
+		}
+		if err != nil {
+			continue
+		}
 		for p, err := range s.carryOut(ctx, l, part) {
 			failed[p] = err
 		}
