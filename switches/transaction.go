@@ -325,6 +325,11 @@ func (s *Session) commands(l look, plans []*plan) []command {
 			continue
 		}
 		for _, text := range s.driver.edit(p.intent.Port, have, p.want) {
+			// A password that was there before is not known, and cannot be put back: its session
+			// stays down until the port is asked for again.
+			if p.intent.password() == "" && strings.Contains(text, Hidden) {
+				continue
+			}
 			commands = append(commands, command{port: p.intent.Port, text: text, secret: p.intent.password()})
 		}
 	}
