@@ -187,7 +187,7 @@ var benches = map[string]func(*testing.T) *bench{
 			return []string{"ip route 203.0.113.128 255.255.255.128 Null0", "interface " + port, "load-interval 30", "ntp server 192.0.2.123"}
 		}
 		w.shown[0] = "ip route 203.0.113.128 255.255.255.128 Null0"
-		w.commits, w.hurry = true, 200 // the timer runs from the first line on
+		w.commits, w.hurry = true, 80 // the timer runs from the first line on
 	})),
 	"arista_eos": emulated("arista_eos", "Ethernet%d", with(industryWords(), func(w *words) { w.commits = true })),
 }
@@ -487,8 +487,11 @@ func cutEverywhere(t *testing.T, b *bench) {
 	var whole [2]atomic.Int64
 	applyOverFragile(t, b, ways[0], &whole, -1, -1)
 	cuts := 40
-	if testing.Short() || b.emulated == nil {
+	switch {
+	case testing.Short() || b.emulated == nil:
 		cuts = 10
+	case b.hurry > 0: // most cuts are waited out until the timer has ended
+		cuts = 20
 	}
 	felt := 0
 	for direction := range whole {
