@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"slices"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/worker"
@@ -35,7 +36,7 @@ func (i *Inventory) ListSwitches(ctx context.Context, in api.AuditInput) ([]api.
 	all, err := i.Inventory.Switches(ctx)
 	var refs []api.SwitchRef
 	for _, s := range all {
-		if in.Site == "" || s.Site == in.Site {
+		if (in.Site == "" || s.Site == in.Site) && (len(in.Switches) == 0 || slices.Contains(in.Switches, s.Name)) {
 			refs = append(refs, api.SwitchRef{Switch: s.Name, Site: s.Site})
 		}
 	}

@@ -124,6 +124,10 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 	for i, port := range in.Ports {
 		uplink, err := s.uplink(ctx, in.Switch, port)
 		var intent switches.Intent
+		if err == nil && port.Again {
+			port, err = s.askedAgain(ctx, in.Switch, uplink.Port)
+			in.Ports[i] = port
+		}
 		if err == nil {
 			intent, err = s.intent(ctx, declared, uplink.Port, port)
 		}
@@ -164,6 +168,20 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 		}
 	}
 	return outcomes, s.Inventory.KeepAsked(ctx, asked)
+}
+
+// askedAgain is what a port was last asked to be.
+func (s *Switch) askedAgain(ctx context.Context, name, port string) (asked api.ConfigurePortInput, err error) {
+	all, err := s.Inventory.AskedPorts(ctx, name)
+	if err != nil {
+		return asked, err
+	}
+	for _, a := range all {
+		if a.Port == port {
+			return asked, json.Unmarshal(a.Asked, &asked)
+		}
+	}
+	return asked, fmt.Errorf("nothing was asked for port %s of switch %s yet: %w", port, name, switches.ErrUnknownPort)
 }
 
 // uplink is the server's cable that a change is for.

@@ -166,6 +166,28 @@ func TestDeclaredPorts(t *testing.T) {
 }
 
 // What someone changes by hand is found, kept while it is there, and forgotten after.
+// What is asked for again is what was last asked for, whatever whoever asks has seen.
+func TestConfigureAgain(t *testing.T) {
+	p, device := newEmulated(t, false)
+	ask := func(port api.ConfigurePortInput) api.PortResult {
+		t.Helper()
+		results, err := run(p, api.ConfigurePorts, api.ConfigurePortsInput{Switch: "sw1", Ports: []api.ConfigurePortInput{port}})
+		require.NoError(t, err)
+		return results[0]
+	}
+	seen := tenantPort("s1", "198.51.100.0/31")
+	require.Empty(t, ask(seen).Error)
+	require.Empty(t, ask(api.ConfigurePortInput{Server: "s1", Profile: api.QuarantineProfile}).Error)
+	require.NoError(t, device.ByHand("interface Ethernet1", "no shutdown"))
+	seen.Again = true
+	require.Empty(t, ask(seen).Error)
+	require.NotContains(t, device.Running(), "198.51.100.0/31")
+	require.Contains(t, device.Running(), "shutdown")
+	again := tenantPort("s2", "198.51.100.2/31")
+	again.Again = true
+	require.Contains(t, ask(again).Error, "nothing was asked for")
+}
+
 // A further uplink of a server is a port like the first.
 func TestConfigureUplink(t *testing.T) {
 	p, device := newEmulated(t, false)

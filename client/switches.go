@@ -84,11 +84,13 @@ func startSwitch(ref api.SwitchRef) client.StartWorkflowOptions {
 	}
 }
 
-// SetPorts asks a switch's workflow for ports, and waits until each is answered. The
-// results are in the order of what was asked for.
+// SetPorts asks a switch's workflow to make ports again what they were asked to be, and waits
+// until each is answered. The results are in the order of what was asked for. Where somebody
+// else's change of a port waits or is under way, that one is left to it: its result says so.
 func (c *Client) SetPorts(ctx context.Context, ref api.SwitchRef, ports ...api.ConfigurePortInput) ([]api.PortResult, error) {
 	requests := make([]string, len(ports))
 	for i, port := range ports {
+		port.Again = true
 		requests[i] = fmt.Sprintf("by hand %s %d", port.Cable(), time.Now().UnixNano())
 		_, err := c.temporal.SignalWithStartWorkflow(ctx, api.SwitchID(ref.Switch), api.SignalSetPort,
 			api.PortRequest{Request: requests[i], ConfigurePortInput: port}, startSwitch(ref), api.WorkflowSwitch, api.SwitchInput{SwitchRef: ref})

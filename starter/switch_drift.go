@@ -55,24 +55,21 @@ func (c *cli) switchDiffCommand() *cobra.Command {
 		RunE: func(command *cobra.Command, given []string) error {
 			ctx := command.Context()
 			for _, name := range given {
-				ref, err := c.switchRef(ctx, name)
-				if err != nil {
+				if _, err := c.switchRef(ctx, name); err != nil {
 					return err
 				}
-				site = ref.Site
 			}
 			temporal, err := c.workflows(ctx)
 			if err != nil {
 				return err
 			}
-			result, err := temporal.Audit(ctx, api.AuditInput{Site: site})
+			result, err := temporal.Audit(ctx, api.AuditInput{Site: site, Switches: given})
 			if err != nil {
 				return err
 			}
-			reports := slices.DeleteFunc(result.Reports, func(r api.AuditReport) bool { return len(given) > 0 && !slices.Contains(given, r.Switch) })
-			return c.print(orEmpty(reports), func(t table.Writer) {
+			return c.print(orEmpty(result.Reports), func(t table.Writer) {
 				t.AppendHeader(table.Row{"switch", "port", "server", "would change"})
-				for _, r := range reports {
+				for _, r := range result.Reports {
 					switch {
 					case r.Problem != "":
 						t.AppendRow(table.Row{r.Switch, "", "", "not compared: " + r.Problem})

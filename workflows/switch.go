@@ -121,9 +121,13 @@ func (w *switchWriter) enqueue(ctx workflow.Context, request api.PortRequest) {
 		return
 	}
 	queued := api.QueuedPort{PortRequest: request, Since: workflow.Now(ctx)}
+	if request.Again && slices.ContainsFunc(w.state.Queue, request.SameCable) {
+		w.done(ctx, queued, api.PortResult{Error: "a change of the port waits or is under way, and takes this one's place", ErrorType: api.ErrorAborted})
+		return
+	}
 	// What the uplink's port was to be before is of no interest any more.
 	for i, q := range w.state.Queue {
-		if q.Server == request.Server && q.Uplink == request.Uplink && !q.Applying {
+		if request.SameCable(q) && !q.Applying {
 			w.state.Queue[i] = queued
 			w.done(ctx, q, api.PortResult{Error: "a later change of the port took this one's place", ErrorType: api.ErrorAborted})
 			return
@@ -323,6 +327,7 @@ func (w *switchWriter) audit(ctx workflow.Context) error {
 	w.state.Audit = &report
 	for _, drift := range report.Drift {
 		if drift.Heal != nil {
+			drift.Heal.Again = workflow.GetVersion(ctx, "heal again", workflow.DefaultVersion, 1) == 1
 			w.enqueue(ctx, api.PortRequest{
 				Request:            fmt.Sprintf("heal %s %d", drift.Port, workflow.GetInfo(ctx).GetCurrentHistoryLength()),
 				ConfigurePortInput: *drift.Heal,

@@ -356,3 +356,25 @@ func TestSwitchTellsUplinksApart(t *testing.T) {
 	r.told(t, "r1", 1, "")
 	r.told(t, "r2", 1, "")
 }
+
+// Making a port again what it was asked to be takes no order's place, and waits behind none.
+func TestSwitchLeavesPortsToOrders(t *testing.T) {
+	r := newRack(t)
+	r.update(t, time.Second, api.UpdateMode, api.ModeInput{Mode: api.ModePaused}, false)
+	r.ask(time.Minute, "order", "s1", api.QuarantineProfile)
+	for request, server := range map[string]string{"by hand 1": "s1", "by hand 2": "s2"} {
+		r.env.RegisterDelayedCallback(func() {
+			r.env.SignalWorkflow(api.SignalSetPort, api.PortRequest{
+				Request: request, Caller: api.Caller{Workflow: "by hand"},
+				ConfigurePortInput: api.ConfigurePortInput{Server: server, Profile: api.TenantProfile, Again: true},
+			})
+		}, 2*time.Minute)
+	}
+	r.ask(3*time.Minute, "later", "s2", api.QuarantineProfile)
+	r.update(t, time.Hour, api.UpdateMode, api.ModeInput{Mode: api.ModeApply}, false)
+	r.run(t, 2*time.Hour, sw1)
+	r.told(t, "order", 1, "")
+	r.told(t, "by hand 1", 1, "takes this one's place")
+	r.told(t, "by hand 2", 1, "took this one's place")
+	r.told(t, "later", 1, "")
+}

@@ -56,10 +56,13 @@ type ConfigurePortInput struct {
 	Profile Profile `json:"profile"`
 	Links   Links   `json:"links,omitzero"`
 	// Blocks are routed to the server, or with BGP are what it may announce.
-	Blocks   []netip.Prefix `json:"blocks,omitempty"`
-	BGP      *BGP           `json:"bgp,omitempty"`
-	Instance string         `json:"instance,omitempty"`
-	Network  string         `json:"network,omitempty"` // of a tenant; empty: the port is routed
+	Blocks []netip.Prefix `json:"blocks,omitempty"`
+	BGP    *BGP           `json:"bgp,omitempty"`
+	// Again asks for what the port was last asked to be, by the time that its turn comes. The
+	// rest, but for Server and Uplink, is what whoever asked has seen.
+	Again    bool   `json:"again,omitempty"`
+	Instance string `json:"instance,omitempty"`
+	Network  string `json:"network,omitempty"` // of a tenant; empty: the port is routed
 }
 
 // Cable names the server, and which of its uplinks where that is not the one it boots by.
@@ -68,6 +71,11 @@ func (in ConfigurePortInput) Cable() string {
 		return in.Server
 	}
 	return fmt.Sprintf("%s uplink %d", in.Server, in.Uplink+1)
+}
+
+// SameCable tells whether a queued change is for the same uplink of the same server.
+func (in PortRequest) SameCable(q QueuedPort) bool {
+	return q.Server == in.Server && q.Uplink == in.Uplink
 }
 
 // HostKey is what a switch's SSH server offers.
@@ -123,7 +131,8 @@ type SwitchRef struct {
 
 // AuditInput says which switches are compared; no site: those of all sites.
 type AuditInput struct {
-	Site string `json:"site,omitempty"`
+	Site     string   `json:"site,omitempty"`     // empty: of all sites
+	Switches []string `json:"switches,omitempty"` // these alone; none: all
 }
 
 // AuditResult is what an audit has found.
