@@ -34,6 +34,13 @@ flush chain inet ferrodur hosts
 add rule inet ferrodur hosts iifname vmap @ports
 `
 
+// nftHosts is the chain of nftFrame as nft lists it. Without it, or with a rule before that
+// which looks ports up, filters filter nothing: it is part of every port that has one.
+var nftHosts = []statement{
+	nftNumbered(under(nftTableName, "chain hosts"), 0, "type filter hook prerouting priority raw; policy accept;"),
+	nftNumbered(under(nftTableName, "chain hosts"), 1, "iifname vmap @ports"),
+}
+
 // nftNeighbours let through what neighbour discovery needs (RFC 4861 §4): it asks for an
 // address from none.
 var nftNeighbours = []string{
@@ -66,7 +73,7 @@ func nftRules(intent Intent) []statement {
 	if len(intent.Reach) > 0 {
 		rules = append(rules, nftDrop)
 	}
-	all := []statement{nftChain(intent.Port).with(nftJump(intent.Port))}
+	all := append(slices.Clone(nftHosts), nftChain(intent.Port).with(nftJump(intent.Port)))
 	for n, rule := range rules {
 		all = append(all, nftNumbered(nftChain(intent.Port), n, rule))
 	}
@@ -175,6 +182,7 @@ func nftEdit(port string, have, want []statement) []string {
 		return nftCommands(append(commands, "delete chain inet ferrodur "+chain))
 	}
 	commands = append(commands, "add chain inet ferrodur "+chain, "flush chain inet ferrodur "+chain)
+	_, want = partition(want, nftHosts[0].header()) // which is made with every change
 	for _, s := range want {
 		if line := s.line(); line == nftJump(port) {
 			commands = append(commands, fmt.Sprintf("add element inet ferrodur %s { %s }", nftMap, line))

@@ -120,3 +120,27 @@ func arrives(t *testing.T, sender, receiver netns.Namespace, from, to string, wi
 	}
 	return false
 }
+
+// Filters that somebody switched off, or went past, are no longer what was asked for.
+func TestFiltersSwitchedOff(t *testing.T) {
+	rig := newRig(t)
+	intent := tenantOn(port(1), "198.51.100.0/31")
+	intent.SourceFilter = true
+	rig.apply(t, intent)
+	whole := rig.filters(t)
+	for name, command := range map[string][]string{
+		"switched off": {"flush", "chain", "inet", "ferrodur", "hosts"},
+		"gone past":    {"insert", "rule", "inet", "ferrodur", "hosts", "iifname", port(1), "accept"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := rig.namespace.Run(t.Context(), "nft", command...)
+			check(t, err)
+			if change := rig.apply(t, intent); !change.Changed || !change.Running.Equal(intent) {
+				t.Errorf("got %+v", change)
+			}
+			if rig.filters(t) != whole {
+				t.Errorf("the filters are %s, and were %s", rig.filters(t), whole)
+			}
+		})
+	}
+}
