@@ -18,6 +18,7 @@ import (
 	"github.com/charmbracelet/x/term"
 
 	"ferrodur/client"
+	_ "ferrodur/starter/progress/background" // asks no terminal
 	"ferrodur/workflows/api"
 )
 
