@@ -44,6 +44,15 @@ func TestSwitchTrouble(t *testing.T) {
 	requireError(t, err, api.ErrorRefused, "s9")
 }
 
+// Each platform that may be declared has a driver.
+func TestPlatforms(t *testing.T) {
+	for _, platform := range inventory.Platforms() {
+		_, err := switches.NewSessions(switches.Config{Connect: time.Second}).Open(t.Context(), switches.Device{Platform: platform})
+		require.Error(t, err)
+		require.NotErrorIs(t, err, switches.ErrUnknownPlatform)
+	}
+}
+
 // newEmulated makes sw1 an emulated switch, with servers s1 and s2 on it.
 func newEmulated(t *testing.T, heal bool) (*place, *emulator.Device) {
 	t.Helper()

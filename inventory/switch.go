@@ -40,6 +40,17 @@ type Switch struct {
 	Provisioning ProvisioningPorts
 }
 
+// Platforms are those that there is a driver for.
+func Platforms() []string {
+	return []string{"frr", "ovs", "juniper_junos", "nokia_srl", "sonic", "arista_eos", "cisco_nxos", "cisco_iosxe"}
+}
+
+// The MTUs that a switch's ports may be declared with.
+const (
+	LeastMTU = 1280 // every IPv6 link's (RFC 8200 §5)
+	MostMTU  = 9190
+)
+
 // ProvisioningPorts is what ports are like while their servers are installed, tested or
 // wiped.
 type ProvisioningPorts struct {

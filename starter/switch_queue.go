@@ -32,6 +32,11 @@ func (c *cli) switchQueueCommand() *cobra.Command {
 					return err
 				}
 			}
+			if state.Mode != api.ModeApply && c.format == formatTable {
+				if _, err := fmt.Fprintf(c.out, "%s is in mode %s\n\n", state.Switch, standing(state.Mode, state.Reason)); err != nil {
+					return err
+				}
+			}
 			return c.print(state, func(t table.Writer) {
 				t.AppendHeader(table.Row{"request", "server", "profile", "for", "state", "waits", "would change"})
 				for _, q := range state.Queue {
@@ -44,11 +49,19 @@ func (c *cli) switchQueueCommand() *cobra.Command {
 					case q.Preview != nil:
 						standing, lines = "shown", cmp.Or(q.Preview.Error, c.coloured(q.Preview.Lines))
 					}
-					t.AppendRow(table.Row{q.Request, q.Cable(), q.Profile, q.Instance, standing, time.Since(q.Since).Round(time.Second), lines})
+					t.AppendRow(table.Row{q.Request, q.Cable(), q.Profile, cmp.Or(q.Instance, q.Caller.Workflow), standing, time.Since(q.Since).Round(time.Second), lines})
 				}
 			})
 		},
 	}
+}
+
+// standing is a switch's mode, with the reason that was given for it.
+func standing(mode api.SwitchMode, reason string) string {
+	if reason == "" {
+		return string(mode)
+	}
+	return fmt.Sprintf("%s (%s)", mode, reason)
 }
 
 // coloured writes a diff, with its colours on a terminal.

@@ -44,6 +44,7 @@ type switchRow struct {
 	Address  string         `json:"address"`
 	Ports    int            `json:"ports"`
 	Mode     api.SwitchMode `json:"mode"`
+	Reason   string         `json:"reason,omitempty"` // of the mode
 	Trouble  string         `json:"trouble,omitempty"`
 	Waiting  int            `json:"waiting"`
 	Drift    int            `json:"drift"`
@@ -69,7 +70,7 @@ func (c *cli) switchListCommand() *cobra.Command {
 					if r.Audited != nil {
 						compared = since(*r.Audited)
 					}
-					t.AppendRow(table.Row{r.Switch, r.Site, r.Platform, r.Address, r.Ports, r.Mode, r.Waiting, r.Drift, compared})
+					t.AppendRow(table.Row{r.Switch, r.Site, r.Platform, r.Address, r.Ports, standing(r.Mode, r.Reason), r.Waiting, r.Drift, compared})
 				}
 			})
 		},
@@ -105,7 +106,7 @@ func (c *cli) switchRows(ctx context.Context) ([]switchRow, error) {
 		}
 		row := switchRow{
 			SwitchRef: api.SwitchRef{Switch: s.Name, Site: s.Site}, Platform: s.Platform, Address: s.Address,
-			Ports: len(s.Ports), Mode: state.Mode, Trouble: state.Trouble, Waiting: len(state.Queue), Heal: s.Heal,
+			Ports: len(s.Ports), Mode: state.Mode, Reason: state.Reason, Trouble: state.Trouble, Waiting: len(state.Queue), Heal: s.Heal,
 		}
 		for _, d := range drift {
 			if d.Switch == s.Name {

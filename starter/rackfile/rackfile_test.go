@@ -67,6 +67,8 @@ func TestProblems(t *testing.T) {
 		"wrong type":      {" threads: 2\n", " threads: two\n", []string{"22:14: plan c1.small: threads must be a whole number, not text"}},
 		"a list for text": {"user: ferrodur", "user: [a]", []string{"37:11: switch sw1: user must be text, not a list"}},
 		"missing field":   {"    plan: c1.small\n    switch: sw1\n    port: swp1\n", "    switch: sw1\n    port: swp1\n", []string{"44:5: server srv1: plan is missing"}},
+		"no such driver":  {"platform: frr", "platform: cumulus", []string{`35:15: switch sw1: platform "cumulus" is none of frr, ovs, juniper_junos, nokia_srl, sonic, arista_eos, cisco_nxos, cisco_iosxe`}},
+		"a huge MTU":      {"user: ferrodur", "user: ferrodur\n    mtu: 99999", []string{"38:10: switch sw1: mtu must be from 1280 to 9190: the largest IP packet in bytes"}},
 		"duplicate name":  {"name: srv2", "name: srv1", []string{"60:11: server srv1: name is declared already at line 44"}},
 		"duplicate key":   {"user: ferrodur", "user: ferrodur\n    user: root", []string{`38:5: mapping key "user" already defined at [37:5]`}},
 		"dangling site":   {"site: ewr1\n    role: provisioning", "site: lhr1\n    role: provisioning", []string{`16:11: pool ewr1-provisioning: site "lhr1" is not declared; declared are: ewr1`}},

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -94,6 +95,9 @@ func readSwitch(o *object) inventory.Switch {
 		User:     o.text("user"),
 		HostKey:  o.optional("host_key"),
 	}
+	if s.Platform != "" && !slices.Contains(inventory.Platforms(), s.Platform) {
+		o.wrong("platform", "%q is none of %s", s.Platform, strings.Join(inventory.Platforms(), ", "))
+	}
 	o.check("address", s.Address, checkHostPort)
 	o.check("host_key", s.HostKey, checkHostKey)
 	s.Password = secret(o, "password")
@@ -118,6 +122,9 @@ func readSwitch(o *object) inventory.Switch {
 	}
 	s.ASN = uint32(o.number("asn", 1<<32-1))
 	s.Heal, s.MTU, s.AnySource, s.LLDP = o.flag("heal"), o.count("mtu"), o.flag("any_source"), o.flag("lldp")
+	if s.MTU != 0 && (s.MTU < inventory.LeastMTU || s.MTU > inventory.MostMTU) {
+		o.wrong("mtu", "must be from %d to %d: the largest IP packet in bytes", inventory.LeastMTU, inventory.MostMTU)
+	}
 	if node, found := o.field("provisioning"); found {
 		if provisioning, ok := o.object(node, o.what+": provisioning"); ok {
 			s.Provisioning = readProvisioningPorts(provisioning)
