@@ -306,12 +306,13 @@ func (w *switchWriter) apply(requests []string, underWay bool) {
 }
 
 // audit compares the switch with what was asked for, and heals what the operator wants
-// healed. Between transactions, nothing that is under way looks like drift.
+// healed, which waits while the switch is paused. Between transactions, nothing that is under way looks like drift.
 func (w *switchWriter) audit(ctx workflow.Context) error {
 	callers := w.state.Audits
 	w.state.Audits = nil
 	report := api.AuditReport{Switch: w.state.Switch, Problem: "the switch is paused by an operator"}
-	if w.state.Mode != api.ModePaused {
+	// Once a paused switch was not looked at either.
+	if w.state.Mode != api.ModePaused || workflow.GetVersion(ctx, "audit while paused", workflow.DefaultVersion, 1) == 1 {
 		auditCtx := workflow.WithScheduleToCloseTimeout(w.switchWork(ctx, "compare with what was asked for"), auditPatience)
 		var err error
 		report, err = call(auditCtx, api.AuditSwitch, api.AuditSwitchInput{Switch: w.state.Switch})
@@ -329,7 +330,7 @@ func (w *switchWriter) audit(ctx workflow.Context) error {
 		if drift.Heal != nil {
 			drift.Heal.Again = workflow.GetVersion(ctx, "heal again", workflow.DefaultVersion, 1) == 1
 			w.enqueue(ctx, api.PortRequest{
-				Request:            fmt.Sprintf("heal %s %d", drift.Port, workflow.GetInfo(ctx).GetCurrentHistoryLength()),
+				Request:            fmt.Sprintf("heal %s %s", drift.Port, workflow.Now(ctx).UTC().Format(time.RFC3339Nano)),
 				ConfigurePortInput: *drift.Heal,
 			})
 		}

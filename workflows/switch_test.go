@@ -285,7 +285,7 @@ func TestSwitchContinuesAsNew(t *testing.T) {
 }
 
 // An audit runs between transactions; what it finds is healed where the operator wants
-// that, and told to whoever asked. A paused switch is left alone.
+// that, and told to whoever asked. A paused switch is looked at, and healed later.
 func TestSwitchAudits(t *testing.T) {
 	r := newRack(t)
 	found := api.AuditReport{Switch: "sw1", Ports: 2, Drift: []api.Drift{
@@ -306,8 +306,13 @@ func TestSwitchAudits(t *testing.T) {
 	audit(time.Hour)
 	r.update(t, 2*time.Hour, api.UpdateMode, api.ModeInput{Mode: api.ModePaused}, false)
 	audit(3 * time.Hour)
+	r.env.RegisterDelayedCallback(func() {
+		if s := r.state(t); len(s.Queue) != 1 || s.Queue[0].Server != "s1" {
+			t.Errorf("waits: %+v", s.Queue)
+		}
+	}, 3*time.Hour+time.Minute)
 	r.run(t, 4*time.Hour, sw1)
-	if len(told) != 2 || len(told[0].Drift) != 2 || !strings.Contains(told[1].Problem, "paused") {
+	if len(told) != 2 || len(told[0].Drift) != 2 || len(told[1].Drift) != 2 {
 		t.Errorf("told: %+v", told)
 	}
 	if len(r.batches) != 1 || len(r.batches[0].Ports) != 1 || r.batches[0].Ports[0].Server != "s1" {
