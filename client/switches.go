@@ -117,7 +117,7 @@ func (c *Client) SetPorts(ctx context.Context, ref api.SwitchRef, ports ...api.C
 		}
 		select {
 		case <-ctx.Done():
-			return results, fmt.Errorf("%d of %d ports of %s are not answered yet (mode %s): see its queue: %w",
+			return results, fmt.Errorf("%d of %d ports of %s are not answered yet (mode %s), and stay in its queue: %w",
 				len(ports)-len(answered), len(ports), ref.Switch, state.Mode, ctx.Err())
 		case <-time.After(switchPoll):
 		}

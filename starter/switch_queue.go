@@ -28,7 +28,7 @@ func (c *cli) switchQueueCommand() *cobra.Command {
 				return err
 			}
 			if state.Trouble != "" && c.format == formatTable {
-				if _, err := fmt.Fprintf(c.out, "%s is away: %s\n\n", state.Switch, state.Trouble); err != nil {
+				if _, err := fmt.Fprintf(c.out, "%s is in trouble: %s\n\n", state.Switch, state.Trouble); err != nil {
 					return err
 				}
 			}

@@ -52,6 +52,14 @@ type switchRow struct {
 	Audited  *time.Time     `json:"audited,omitempty"`
 }
 
+// standing is the switch's mode, and whether it is in trouble: away, or not to be logged in to.
+func (r switchRow) standing() string {
+	if r.Trouble == "" {
+		return standing(r.Mode, r.Reason)
+	}
+	return standing(r.Mode, r.Reason) + ", in trouble"
+}
+
 func (c *cli) switchListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
@@ -70,7 +78,7 @@ func (c *cli) switchListCommand() *cobra.Command {
 					if r.Audited != nil {
 						compared = since(*r.Audited)
 					}
-					t.AppendRow(table.Row{r.Switch, r.Site, r.Platform, r.Address, r.Ports, standing(r.Mode, r.Reason), r.Waiting, r.Drift, compared})
+					t.AppendRow(table.Row{r.Switch, r.Site, r.Platform, r.Address, r.Ports, r.standing(), r.Waiting, r.Drift, compared})
 				}
 			})
 		},
