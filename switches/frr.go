@@ -110,7 +110,7 @@ func frrCanonical(s statement) statement {
 
 func (frr) section(running []statement, port string) section {
 	var found section
-	filtered := slices.ContainsFunc(running, func(s statement) bool { return s.in(nftChain(port)) })
+	leads := nftLeads(running)
 	peers := neighbours(running, port)
 	for _, s := range running {
 		line := s.line()
@@ -134,7 +134,10 @@ func (frr) section(running []statement, port string) section {
 			}
 		case len(fields) > 2 && fields[1] == "prefix-list" && isNamed(fields[2], port),
 			isNeighbour && peers[who],
-			s.in(nftChain(port)), filtered && s.in(nftHosts[0].header()):
+			s.in(nftChain(port)):
+			if line == nftJump(port) && !leads {
+				s += nftIdle
+			}
 			found.owned = append(found.owned, s)
 		}
 	}
@@ -193,8 +196,8 @@ func (frr) parse(port string, owned []statement) Intent {
 }
 
 func (frr) edit(port string, have section, want []statement) []string {
-	hasFilters, hasRouting := partition(have.owned, nftTableName)
-	wantFilters, wantRouting := partition(want, nftTableName)
+	hasFilters, hasRouting := partition(have.owned, nftChain(port))
+	wantFilters, wantRouting := partition(want, nftChain(port))
 	commands := indentedEdit{
 		negate: frrNegate,
 		once: func(s statement) string {

@@ -34,11 +34,20 @@ flush chain inet ferrodur hosts
 add rule inet ferrodur hosts iifname vmap @ports
 `
 
-// nftHosts is the chain of nftFrame as nft lists it. Without it, or with a rule before that
-// which looks ports up, filters filter nothing: it is part of every port that has one.
+// nftHosts is the chain of nftFrame as nft lists it. With another one the ports' chains may
+// filter nothing.
 var nftHosts = []statement{
 	nftNumbered(under(nftTableName, "chain hosts"), 0, "type filter hook prerouting priority raw; policy accept;"),
 	nftNumbered(under(nftTableName, "chain hosts"), 1, "iifname vmap @ports"),
+}
+
+// nftIdle is said of a port's jump where the chain of nftFrame is not as it should be.
+const nftIdle = ", where nothing leads to"
+
+// nftLeads tells whether packets are led to the ports' chains.
+func nftLeads(running []statement) bool {
+	inside, _ := partition(running, nftHosts[0].header())
+	return slices.Equal(inside, nftHosts)
 }
 
 // nftNeighbours let through what neighbour discovery needs (RFC 4861 §4): it asks for an
@@ -73,7 +82,7 @@ func nftRules(intent Intent) []statement {
 	if len(intent.Reach) > 0 {
 		rules = append(rules, nftDrop)
 	}
-	all := append(slices.Clone(nftHosts), nftChain(intent.Port).with(nftJump(intent.Port)))
+	all := []statement{nftChain(intent.Port).with(nftJump(intent.Port))}
 	for n, rule := range rules {
 		all = append(all, nftNumbered(nftChain(intent.Port), n, rule))
 	}
@@ -175,14 +184,14 @@ func nftEdit(port string, have, want []statement) []string {
 	}
 	chain := nftChainName(port)
 	var commands []string
-	if slices.Contains(have, nftChain(port).with(nftJump(port))) && len(want) == 0 {
+	jumps := func(s statement) bool { return strings.HasPrefix(s.line(), nftJump(port)) }
+	if len(want) == 0 && slices.ContainsFunc(have, jumps) {
 		commands = append(commands, fmt.Sprintf("delete element inet ferrodur %s { %q }", nftMap, port))
 	}
 	if len(want) == 0 {
 		return nftCommands(append(commands, "delete chain inet ferrodur "+chain))
 	}
 	commands = append(commands, "add chain inet ferrodur "+chain, "flush chain inet ferrodur "+chain)
-	_, want = partition(want, nftHosts[0].header()) // which is made with every change
 	for _, s := range want {
 		if line := s.line(); line == nftJump(port) {
 			commands = append(commands, fmt.Sprintf("add element inet ferrodur %s { %s }", nftMap, line))

@@ -143,4 +143,8 @@ func TestFiltersSwitchedOff(t *testing.T) {
 			}
 		})
 	}
+	_, err := rig.namespace.Run(t.Context(), "nft", "flush", "chain", "inet", "ferrodur", "hosts")
+	check(t, err)
+	rig.apply(t, switches.Intent{Port: port(1), Profile: switches.Quarantine})
+	expectNot(t, rig.filters(t), port(1))
 }
