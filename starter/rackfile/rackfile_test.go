@@ -81,6 +81,9 @@ func TestProblems(t *testing.T) {
 		"group MAC":       {"02:00:00:00:00:02", "01:00:5e:00:00:01", []string{"66:10: server srv2: mac 01:00:5e:00:00:01 is not the address of one NIC"}},
 		"bad prefix":      {"192.0.2.128/25", "192.0.2.128/33", []string{`18:13: pool ewr1-provisioning: prefix must be a prefix such as "198.51.100.0/24", not "192.0.2.128/33"`}},
 		"host bits":       {"192.0.2.128/25", "192.0.2.129/25", []string{"18:13: pool ewr1-provisioning: prefix 192.0.2.129/25 has host bits set: write 192.0.2.128/25"}},
+		"forbidden VLAN": {"ports: [swp1, swp2]", "ports: [swp1, swp2]\n    vlans: [7]\nnetworks:\n  - {name: blue, site: ewr1, vlan: 8, prefixes: [203.0.113.0/26]}", []string{
+			"45:5: network blue: no switch of site ewr1 may carry VLAN 8: name it in its vlans",
+		}},
 		"network's overlap": {"switches:\n", "networks:\n  - {name: blue, site: ewr1, vlan: 5000, prefixes: [198.51.100.64/26, 192.0.2.7/31]}\nswitches:\n", []string{
 			"33:36: network blue: vlan must be from 1 to 4094", "33:52: network blue: prefixes 192.0.2.7/31 has host bits set: write 192.0.2.6/31",
 			"33:52: pool blue-ipv4: prefix 198.51.100.64/26 overlaps 198.51.100.0/24 of pool ewr1-tenant-v4"}},

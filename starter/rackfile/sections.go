@@ -35,6 +35,7 @@ func (r *reader) rack(root ast.Node, rack *Rack) {
 	top.done()
 
 	r.findOverlaps(top, rack)
+	r.findForbidden(top, rack)
 	for _, network := range rack.Networks {
 		rack.Addresses.Pools = append(rack.Addresses.Pools, ipam.NetworkPools(network.Name, network.Site, network.Prefixes)...)
 	}
@@ -284,6 +285,25 @@ func (r *reader) findOverlaps(top *object, rack *Rack) {
 			if pool.Domain == earlier.Domain && pool.Prefix.IsValid() && earlier.Prefix.IsValid() && pool.Prefix.Overlaps(earlier.Prefix) {
 				r.report(prefixNode(nodes[i]), "pool %s: prefix %s overlaps %s of pool %s", pool.Name, pool.Prefix, earlier.Prefix, earlier.Name)
 			}
+		}
+	}
+}
+
+// findForbidden reports networks that no switch of their site may carry.
+func (r *reader) findForbidden(top *object, rack *Rack) {
+	nodes := top.list("networks")
+	if len(nodes) != len(rack.Networks) {
+		return // an element was no object, and is reported
+	}
+	for i, network := range rack.Networks {
+		near, able := false, false
+		for _, s := range rack.Switches {
+			if s.Site == network.Site {
+				near, able = true, able || len(s.VLANs) == 0 || slices.Contains(s.VLANs, network.VLAN)
+			}
+		}
+		if near && !able {
+			r.report(nodes[i], "network %s: no switch of site %s may carry VLAN %d: name it in its vlans", network.Name, network.Site, network.VLAN)
 		}
 	}
 }
