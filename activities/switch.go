@@ -310,7 +310,15 @@ func (s *Switch) audit(ctx context.Context, name string) (api.AuditReport, error
 	}
 	report.Ports = len(asked)
 	var linked []string
+	foreign := 0
 	for i, result := range results {
+		if lines := result.Change.Foreign; len(lines) > 0 && foreign < mostForeign {
+			if report.Foreign == nil {
+				report.Foreign = map[string][]string{}
+			}
+			report.Foreign[intents[i].Port] = lines
+			foreign += len(lines)
+		}
 		if result.Change.Linked {
 			linked = append(linked, intents[i].Port)
 		}
@@ -328,6 +336,10 @@ func (s *Switch) audit(ctx context.Context, name string) (api.AuditReport, error
 	}
 	return report, s.Inventory.KeepDrift(ctx, name, driftOf(report), linked)
 }
+
+// mostForeign lines are told of a switch, give or take a port: a report goes through a
+// workflow's history.
+const mostForeign = 500
 
 func driftOf(report api.AuditReport) []inventory.Drift {
 	var found []inventory.Drift

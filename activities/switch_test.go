@@ -274,7 +274,7 @@ func TestAuditSwitch(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, api.AuditReport{Switch: "sw1", Ports: 2}, report)
 
-		require.NoError(t, device.ByHand("interface Ethernet1", "shutdown"))
+		require.NoError(t, device.ByHand("interface Ethernet1", "shutdown", "load-interval 30"))
 		links := func() (linked []bool) {
 			asked, err := p.inventory.AskedPorts(t.Context(), "sw1")
 			require.NoError(t, err)
@@ -296,6 +296,7 @@ func TestAuditSwitch(t *testing.T) {
 			want.Heal = &first
 		}
 		require.Equal(t, []api.Drift{want}, report.Drift)
+		require.Equal(t, map[string][]string{"Ethernet1": {"interface Ethernet1 / load-interval 30"}}, report.Foreign)
 		kept, err := p.inventory.Drift(t.Context(), "sw1")
 		require.NoError(t, err)
 		require.Len(t, kept, 1)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -78,6 +79,9 @@ func (c *cli) switchDiffCommand() *cobra.Command {
 					}
 					for _, d := range r.Drift {
 						t.AppendRow(table.Row{r.Switch, d.Port, d.Server, cmp.Or(d.Problem, c.coloured(d.Lines))})
+					}
+					for _, port := range slices.Sorted(maps.Keys(r.Foreign)) {
+						t.AppendRow(table.Row{r.Switch, port, "", "foreign, and left alone:\n" + strings.Join(r.Foreign[port], "\n")})
 					}
 				}
 			})

@@ -250,6 +250,9 @@ type AuditReport struct {
 	// Problem is why it was not compared.
 	Problem string  `json:"problem,omitempty"`
 	Drift   []Drift `json:"drift,omitempty"`
+	// Foreign are lines on ports that Ferrodur did not write, by port; of a very long list the
+	// first ones.
+	Foreign map[string][]string `json:"foreign,omitempty"`
 }
 
 // Drift is a port that is not what was asked for.
