@@ -114,7 +114,7 @@ func TestSwitches(t *testing.T) {
 	must(t, err)
 	var reports []api.AuditReport
 	must(t, json.Unmarshal(output, &reports))
-	if len(reports) != 1 || reports[0].Ports != 2 || len(reports[0].Drift) > 0 {
+	if len(reports) != 1 || reports[0].Ports != len(declared.Ports) || len(reports[0].Drift) > 0 {
 		t.Errorf("afterwards the switch is %+v", reports)
 	}
 	mustHoldNothing(ctx, t)
