@@ -153,12 +153,13 @@ func TestAbortDuringInstall(t *testing.T) {
 	mustBeWiped(t, state.Server.Name)
 }
 
-// 32 orders race for two servers, while the pool has links for one of them only: one
-// order gets a server and addresses, all others end with a clear reason, holding nothing.
+// 32 orders race for two servers, while the pool has links for the uplinks of one of them
+// only: one order gets a server and addresses, all others end with a clear reason, holding
+// nothing.
 func TestRaceForServersAndAddresses(t *testing.T) {
 	ctx := within(t, 8*time.Minute)
 	enrolled(ctx, t)
-	must(t, world.LeaveOneLink(ctx))
+	must(t, world.LeaveLinks(ctx, 2))
 	t.Cleanup(func() { must(t, world.FreeLinks(context.WithoutCancel(ctx))) })
 
 	const orders = 32

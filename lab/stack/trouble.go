@@ -51,11 +51,11 @@ func (s *Stack) undrop(ctx context.Context, table string) error {
 	return nil
 }
 
-// hoarder owns the links that LeaveOneLink takes.
+// hoarder owns the links that LeaveLinks takes.
 const hoarder = "server/hoarder"
 
-// LeaveOneLink takes all links of the tenants' IPv4 pool but one.
-func (s *Stack) LeaveOneLink(ctx context.Context) error {
+// LeaveLinks takes all links of the tenants' IPv4 pool but some.
+func (s *Stack) LeaveLinks(ctx context.Context, some int) error {
 	usage, err := s.Addresses.Usage(ctx)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (s *Stack) LeaveOneLink(ctx context.Context) error {
 		if pool.Role != ipam.Tenant || !pool.Prefix.Addr().Is4() {
 			continue
 		}
-		for n := range int(pool.Capacity-pool.Held-pool.Resting)/2 - 1 {
+		for n := range int(pool.Capacity-pool.Held-pool.Resting)/2 - some {
 			_, err := s.Addresses.AllocateLinks(ctx, ipam.Request{Owner: fmt.Sprint(hoarder, n), Site: pool.Site, Role: pool.Role})
 			if err != nil {
 				return err
@@ -74,7 +74,7 @@ func (s *Stack) LeaveOneLink(ctx context.Context) error {
 	return nil
 }
 
-// FreeLinks gives back what LeaveOneLink took.
+// FreeLinks gives back what LeaveLinks took.
 func (s *Stack) FreeLinks(ctx context.Context) error {
 	held, err := s.Addresses.Allocations(ctx, ipam.Filter{})
 	if err != nil {
