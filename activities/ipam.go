@@ -29,9 +29,9 @@ func (i *IPAM) Register(r worker.ActivityRegistry) {
 	register(r, api.ListElastic, i.ListElastic)
 }
 
-// Allocate gives an owner a link of each family for each uplink, and the blocks that he wants, or an address
-// of each family in a network; asked again, the same ones. Where there are links and no
-// blocks, the links are his until a release.
+// Allocate gives an owner a link of each family for each uplink, and the blocks that he
+// wants, or an address of each family in a network; asked again, the same ones. Where there
+// are links and no blocks, the links are his until a release.
 func (i *IPAM) Allocate(ctx context.Context, in api.AllocateInput) (api.Allocated, error) {
 	request := ipam.Request{Owner: in.Owner, Site: in.Site, Role: ipam.Role(in.Role), Plan: in.Plan, Tenant: in.Tenant, By: by(ctx)}
 	network, err := i.network(ctx, in)

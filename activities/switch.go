@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"go.temporal.io/sdk/worker"
@@ -116,17 +117,17 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 	if err != nil {
 		return nil, err
 	}
-	outcomes := make([]outcome, len(in.Ports))
+	ports, outcomes := slices.Clone(in.Ports), make([]outcome, len(in.Ports))
 	var (
 		intents []switches.Intent
 		places  []int
 	)
-	for i, port := range in.Ports {
+	for i, port := range ports {
 		uplink, err := s.uplink(ctx, in.Switch, port)
 		var intent switches.Intent
 		if err == nil && port.Again {
 			port, err = s.askedAgain(ctx, in.Switch, uplink.Port)
-			in.Ports[i] = port
+			ports[i] = port
 		}
 		if err == nil {
 			intent, err = s.intent(ctx, declared, uplink.Port, port)
@@ -160,11 +161,13 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 		i := places[n]
 		outcomes[i].Change, outcomes[i].err = result.Change, result.Err
 		if result.Err == nil && !in.DryRun {
-			text, err := json.Marshal(in.Ports[i])
+			text, err := json.Marshal(ports[i])
 			if err != nil {
 				return nil, err
 			}
-			asked = append(asked, inventory.AskedPort{Switch: in.Switch, Port: intents[n].Port, Server: in.Ports[i].Server, Asked: text, Linked: result.Change.Linked})
+			asked = append(asked, inventory.AskedPort{
+				Switch: in.Switch, Port: intents[n].Port, Server: ports[i].Server, Asked: text, Linked: result.Change.Linked,
+			})
 		}
 	}
 	return outcomes, s.Inventory.KeepAsked(ctx, asked)

@@ -70,7 +70,8 @@ func (c *Client) samePlaced(ctx context.Context, order api.Order) error {
 
 var (
 	// orderID keeps orders to what fits into a switch's description, and into a URL.
-	orderID   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	orderID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	// secretRef is the form of an inventory.SecretRef, which callers of this package do not link.
 	secretRef = regexp.MustCompile(`^(env:[A-Za-z_][A-Za-z0-9_]*|file:/[^\x00\n]+)$`)
 	hostname  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 )

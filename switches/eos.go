@@ -73,20 +73,13 @@ func (eos) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
 		if len(fields) < 3 || fields[0] == "Interface" {
 			continue
 		}
-		ports[eosLong(fields[0])] = fields[1] == "up" && fields[2] == "up"
+		ports[longName(fields[0], eosNames)] = fields[1] == "up" && fields[2] == "up"
 	}
 	return ports, nil
 }
 
-// eosLong is the full name of an interface.
-func eosLong(name string) string {
-	for short, long := range map[string]string{"Et": "Ethernet", "Po": "Port-Channel", "Ma": "Management", "Lo": "Loopback", "Vl": "Vlan"} {
-		if rest, is := strings.CutPrefix(name, short); is && rest != "" && rest[0] >= '0' && rest[0] <= '9' {
-			return long + rest
-		}
-	}
-	return name
-}
+// eosNames are the kinds of interfaces as EOS shortens them.
+var eosNames = map[string]string{"Et": "Ethernet", "Po": "Port-Channel", "Ma": "Management", "Lo": "Loopback", "Vl": "Vlan"}
 
 func (eos) running(ctx context.Context, cli *terminal) (string, error) {
 	return cli.say(ctx, "show running-config")

@@ -14,7 +14,7 @@ import (
 // tried with FRR 8.4. Configuration lines of vtysh take effect one by one. Filters are
 // nftables': see frr_filter.go. What else FRR leaves to the kernel (MTU, VRF, VLANs, bonds,
 // the DHCP relay) this driver leaves to it, too.
-type frr struct{}
+type frr struct{ linux }
 
 // The definition differs from scrapligo's cumulus_vtysh in that there is no shell below
 // vtysh, and that the prompts of the modes below "(config)" are known.

@@ -191,19 +191,7 @@ func TestEditFRR(t *testing.T) {
 			"exit",
 		}},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			have, err := frr{}.render(Device{ASN: 65000}, test.from)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want, err := frr{}.render(Device{ASN: 65000}, test.to)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := (frr{}).edit("swp1", section{owned: have}, want); !slices.Equal(got, test.want) {
-				t.Errorf("got %q, want %q", got, test.want)
-			}
-		})
+		t.Run(test.name, func(t *testing.T) { wantEdit(t, frr{}, test.from, test.to, test.want) })
 	}
 }
 

@@ -184,19 +184,7 @@ func TestEditIOSXE(t *testing.T) {
 			"address-family ipv6", "neighbor 2001:db8::1 maximum-prefix 20", "exit", "exit",
 		}},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			have, err := iosxe{}.render(Device{ASN: 65000}, test.from)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want, err := iosxe{}.render(Device{ASN: 65000}, test.to)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := (iosxe{}).edit("GigabitEthernet1/0/1", section{owned: have}, want); !slices.Equal(got, test.want) {
-				t.Errorf("got %q, want %q", got, test.want)
-			}
-		})
+		t.Run(test.name, func(t *testing.T) { wantEdit(t, iosxe{}, test.from, test.to, test.want) })
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"unicode"
 
 	"ferrodur/report"
 )
@@ -23,14 +22,6 @@ func (s *Session) Neighbours(ctx context.Context) (map[string][]report.Neighbour
 	return heard, nil
 }
 
-// readJSON is for answers that are JSON.
-func readJSON(text string, into any) error {
-	if err := json.Unmarshal([]byte(text), into); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnreadable, err)
-	}
-	return nil
-}
-
 // macCanonical writes a MAC, whose notation differs from vendor to vendor, in lower case with
 // colons. Other texts stay as they are.
 func macCanonical(text string) string {
@@ -40,40 +31,9 @@ func macCanonical(text string) string {
 	return text
 }
 
-// fullName finds the port that a shortened name stands for: "Gi1/0/1" for
-// "GigabitEthernet1/0/1". What stands for none is returned as it is.
-func fullName(short string, ports map[string]bool) string {
-	if _, there := ports[short]; there {
-		return short
-	}
-	digit := func(r rune) bool { return unicode.IsDigit(r) }
-	at := strings.IndexFunc(short, digit)
-	if at < 1 {
-		return short
-	}
-	for port := range ports {
-		if n := strings.IndexFunc(port, digit); n >= at && strings.HasPrefix(port, short[:at]) && port[n:] == short[at:] {
-			return port
-		}
-	}
-	return short
-}
-
-func (frr) neighbours(ctx context.Context, cli *terminal) (map[string][]report.Neighbour, error) {
-	return lldpd(ctx, cli)
-}
-
-func (ovs) neighbours(ctx context.Context, cli *terminal) (map[string][]report.Neighbour, error) {
-	return lldpd(ctx, cli)
-}
-
-func (sonic) neighbours(ctx context.Context, cli *terminal) (map[string][]report.Neighbour, error) {
-	return lldpd(ctx, cli)
-}
-
-// lldpd asks the daemon of that name, which is who speaks LLDP on Linux. On SONiC it
-// runs in a container, and lldpcli outside leads there.
-func lldpd(ctx context.Context, cli *terminal) (map[string][]report.Neighbour, error) {
+// neighbours, as lldpd tells of them, which is who speaks LLDP on Linux. On SONiC it runs
+// in a container, and lldpcli outside leads there.
+func (linux) neighbours(ctx context.Context, cli *terminal) (map[string][]report.Neighbour, error) {
 	text, err := cli.run(ctx, "sudo -n lldpcli -f json0 show neighbors", "")
 	if err != nil {
 		return nil, err
@@ -247,18 +207,14 @@ func readSRLNeighbours(lines [][]string) map[string][]report.Neighbour {
 // neighbours, as "show lldp neighbors detail" tells of them in NX-OS's JSON, in which a list
 // of one is no list.
 func (d nxos) neighbours(ctx context.Context, cli *terminal) (map[string][]report.Neighbour, error) {
-	ports, err := d.ports(ctx, cli)
-	if err != nil {
-		return nil, err
-	}
 	answer, err := cli.say(ctx, "show lldp neighbors detail | json")
 	if err != nil {
 		return nil, err
 	}
-	return readNXOSNeighbours(answer, ports)
+	return readNXOSNeighbours(answer)
 }
 
-func readNXOSNeighbours(text string, ports map[string]bool) (map[string][]report.Neighbour, error) {
+func readNXOSNeighbours(text string) (map[string][]report.Neighbour, error) {
 	if strings.TrimSpace(text) == "" || strings.Contains(text, "Total entries displayed: 0") { // no JSON, where there is nobody
 		return nil, nil
 	}
@@ -285,7 +241,7 @@ func readNXOSNeighbours(text string, ports map[string]bool) (map[string][]report
 	}
 	heard := map[string][]report.Neighbour{}
 	for _, r := range rows {
-		port := fullName(r.Local, ports)
+		port := longName(r.Local, nxosNames)
 		heard[port] = append(heard[port], report.Neighbour{
 			System: r.System, Chassis: macCanonical(r.Chassis), Port: macCanonical(r.Port), PortDescription: r.Description,
 		})

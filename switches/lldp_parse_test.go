@@ -38,7 +38,7 @@ func FuzzReadNeighbours(f *testing.F) {
 		for _, read := range []func(string) (map[string][]report.Neighbour, error){readLLDPD, readEOSNeighbours, readJunosNeighbours} {
 			_, _ = read(text)
 		}
-		_, _ = readNXOSNeighbours(text, ciscoPorts)
+		_, _ = readNXOSNeighbours(text)
 		_ = readIOSNeighbours(text, ciscoPorts)
 		var lines [][]string
 		for line := range strings.Lines(text) {

@@ -79,21 +79,14 @@ func (nxos) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
 		fields := strings.Fields(line) // Eth1/1 1 eth access up none 10G(D) --; mgmt0 -- up 192.0.2.2 1000 1500
 		state := slices.IndexFunc(fields, func(word string) bool { return word == "up" || word == "down" })
 		if state > 0 {
-			ports[nxosLong(fields[0])] = fields[state] == "up"
+			ports[longName(fields[0], nxosNames)] = fields[state] == "up"
 		}
 	}
 	return ports, nil
 }
 
-// nxosLong is the full name of an interface.
-func nxosLong(name string) string {
-	for short, long := range map[string]string{"Eth": "Ethernet", "Po": "port-channel", "Lo": "loopback"} {
-		if rest, is := strings.CutPrefix(name, short); is && rest != "" && rest[0] >= '0' && rest[0] <= '9' {
-			return long + rest
-		}
-	}
-	return name
-}
+// nxosNames are the kinds of interfaces as NX-OS shortens them.
+var nxosNames = map[string]string{"Eth": "Ethernet", "Po": "port-channel", "Lo": "loopback"}
 
 func (nxos) running(ctx context.Context, cli *terminal) (string, error) {
 	return cli.say(ctx, "show running-config")

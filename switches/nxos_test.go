@@ -191,19 +191,7 @@ func TestEditNXOS(t *testing.T) {
 			"no description", "exit", "no interface port-channel7", "interface Ethernet1/1", "description ferrodur quarantine s1", "exit",
 		}},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			have, err := nxos{}.render(Device{ASN: 65000}, test.from)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want, err := nxos{}.render(Device{ASN: 65000}, test.to)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := (nxos{}).edit("Ethernet1/1", section{owned: have}, want); !slices.Equal(got, test.want) {
-				t.Errorf("got %q, want %q", got, test.want)
-			}
-		})
+		t.Run(test.name, func(t *testing.T) { wantEdit(t, nxos{}, test.from, test.to, test.want) })
 	}
 }
 

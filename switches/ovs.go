@@ -18,7 +18,7 @@ import (
 // the place of its members' own records, with all that others keep there.
 //
 // The columns are those of ovs-vswitchd.conf.db(5), tables Port and Interface.
-type ovs struct{}
+type ovs struct{ linux }
 
 // ovsColumns are what says how a port is configured, and not how it is.
 var ovsColumns = map[string][]string{
@@ -46,12 +46,6 @@ const (
 
 func ovsPort(port string) statement      { return statement("Port " + port) }
 func ovsInterface(port string) statement { return statement("Interface " + port) }
-
-// definition: there is no CLI, only programs.
-func (ovs) definition() definition { return definition{} }
-
-// refused: programs end with an exit status, and are not asked.
-func (ovs) refused(string) bool { return false }
 
 func (d ovs) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
 	text, err := d.running(ctx, cli)

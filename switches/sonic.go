@@ -19,7 +19,7 @@ import (
 // and the models of sonic-buildimage; it was tried with the emulated device only.
 //
 // VLANs, VRFs and BGP are the switch's own. A VRF is called "Vrf" and the intent's name.
-type sonic struct{}
+type sonic struct{ linux }
 
 const (
 	sonicName  = mark  // of the checkpoint, and of who holds the lock
@@ -40,12 +40,6 @@ const (
 	sonicRead = "sudo -n sonic-cfggen -d --print-data"
 	sonicHold = "sudo -n flock --nonblock " + sonicLock + " tee " + sonicLock
 )
-
-// definition: there is no CLI, only programs.
-func (sonic) definition() definition { return definition{} }
-
-// refused: programs end with an exit status, and are not asked.
-func (sonic) refused(string) bool { return false }
 
 // ports are those of the front panel: what has another role leads to another ASIC.
 func (sonic) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
@@ -76,8 +70,8 @@ func readSonicDump(text string) (map[string]map[string]string, error) {
 	var dumped map[string]struct {
 		Value map[string]string `json:"value"`
 	}
-	if err := json.Unmarshal([]byte(text), &dumped); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	if err := readJSON(text, &dumped); err != nil {
+		return nil, err
 	}
 	rows := map[string]map[string]string{}
 	for key, row := range dumped {

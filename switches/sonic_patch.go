@@ -44,8 +44,8 @@ var sonicLists = []string{"ports", "MATCHES", "ACTIONS", "BIND_POINTS"}
 // readSonicDB reads what sonic-cfggen prints.
 func readSonicDB(text string) (sonicDB, error) {
 	var tables map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(text), &tables); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	if err := readJSON(text, &tables); err != nil {
+		return nil, err
 	}
 	db := sonicDB{}
 	for name, raw := range tables {

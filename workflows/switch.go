@@ -306,7 +306,8 @@ func (w *switchWriter) apply(requests []string, underWay bool) {
 }
 
 // audit compares the switch with what was asked for, and heals what the operator wants
-// healed, which waits while the switch is paused. Between transactions, nothing that is under way looks like drift.
+// healed, which waits while the switch is paused. It runs between transactions, when nothing
+// that is under way looks like drift.
 func (w *switchWriter) audit(ctx workflow.Context) error {
 	callers := w.state.Audits
 	w.state.Audits = nil
