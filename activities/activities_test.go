@@ -163,6 +163,67 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// Who is in a network and in others whose frames come tagged has an address in each.
+func TestAddressesInNetworks(t *testing.T) {
+	network := func(name string, vlan int, prefix string) inventory.Network {
+		return inventory.Network{Name: name, Site: "ewr1", VLAN: vlan, Prefixes: []netip.Prefix{netip.MustParsePrefix(prefix)}}
+	}
+	p := newPlace(t, func(d *inventory.Declaration) {
+		d.Networks = []inventory.Network{network("blue", 200, "198.51.100.0/29"), network("green", 300, "203.0.113.0/29")}
+	})
+	p.serves(&activities.IPAM{Addresses: p.addresses, Inventory: p.inventory})
+	for _, n := range []string{"blue", "green"} {
+		found, err := p.inventory.Network(t.Context(), n)
+		require.NoError(t, err)
+		require.NoError(t, p.addresses.PutPools(t.Context(), ipam.NetworkPools(n, "ewr1", found.Prefixes), ipam.By{}))
+	}
+	ask := api.AllocateInput{Owner: "instance/o-1", Site: "ewr1", Role: api.TenantPool, Network: "blue", Tagged: []string{"green"}}
+	for range 2 {
+		given, err := run(p, api.AllocateAddresses, ask)
+		require.NoError(t, err)
+		require.Equal(t, "198.51.100.6/29", given.IPv4.Server.String())
+		require.Equal(t, []api.Membership{{Network: "green", VLAN: 300, Links: api.Links{IPv4: api.Link{
+			Switch: netip.MustParsePrefix("203.0.113.1/29"), Server: netip.MustParsePrefix("203.0.113.6/29"),
+		}}}}, given.Tagged)
+	}
+	ask.Tagged = []string{"red"}
+	_, err := run(p, api.AllocateAddresses, ask)
+	requireError(t, err, api.ErrorRefused, "red")
+}
+
+// Links and blocks come from the routing domain that the order names, and an elastic block
+// does not leave its own.
+func TestRoutingDomain(t *testing.T) {
+	p := newPlace(t)
+	p.serves(&activities.IPAM{Addresses: p.addresses, Inventory: p.inventory})
+	require.NoError(t, p.addresses.CreateDomain(t.Context(), "red", ""))
+	same := netip.MustParsePrefix("198.51.100.0/30")
+	require.NoError(t, p.addresses.PutPools(t.Context(), []ipam.Pool{
+		{Name: "links", Site: "ewr1", Role: ipam.Tenant, Prefix: same},
+		{Name: "elastic", Site: "ewr1", Role: ipam.Elastic, Prefix: netip.MustParsePrefix("203.0.113.0/30")},
+		{Name: "red-links", Domain: "red", Site: "ewr1", Role: ipam.Tenant, Prefix: same},
+	}, ipam.By{}))
+	for _, domain := range []string{"", "red"} {
+		given, err := run(p, api.AllocateAddresses, api.AllocateInput{
+			Owner: api.InstanceID("o-" + domain), Site: "ewr1", Role: api.TenantPool, Domain: domain,
+		})
+		require.NoError(t, err)
+		require.Equal(t, "198.51.100.0/31", given.IPv4.Switch.String())
+	}
+	_, err := p.addresses.Allocate(t.Context(), ipam.Request{
+		Owner: "tenant/acme", Site: "ewr1", Role: ipam.Elastic, Wants: []ipam.Want{{Name: "web", Kind: ipam.KindElastic, Family: ipam.IPv4, Bits: 32}},
+	})
+	require.NoError(t, err)
+	move := func(to string) error {
+		_, err := run(p, api.MoveElastic, api.MoveInput{ElasticKey: api.ElasticKey{Owner: "tenant/acme", Name: "web"}, Instance: to})
+		return err
+	}
+	requireError(t, move("instance/o-red"), api.ErrorRefused, "instance/o-red is in routing domain red")
+	require.NoError(t, move("instance/o-"))
+	require.NoError(t, move("instance/o-of-tomorrow"))
+	require.NoError(t, move(""))
+}
+
 func TestReservations(t *testing.T) {
 	p := newPlace(t)
 	p.serves(&activities.Inventory{Inventory: p.inventory})

@@ -81,6 +81,16 @@ func (b *Boot) install(ctx context.Context, server inventory.Server, in api.Inst
 		InstanceID: in.Instance, Hostname: in.Hostname, MAC: server.MAC, SSHKeys: in.SSHKeys,
 		IPv4: nocloudLink(in.Links.IPv4), IPv6: nocloudLink(in.Links.IPv6),
 	}
+	if in.Bonded {
+		for _, other := range server.Others {
+			seed.Bonded = append(seed.Bonded, other.MAC)
+		}
+	}
+	for _, tagged := range in.Tagged {
+		seed.VLANs = append(seed.VLANs, nocloud.VLAN{
+			ID: tagged.VLAN, IPv4: nocloudLink(tagged.Links.IPv4).Address, IPv6: nocloudLink(tagged.Links.IPv6).Address,
+		})
+	}
 	for n, links := range in.Others {
 		if n < len(server.Others) {
 			seed.Others = append(seed.Others, nocloud.NIC{MAC: server.Others[n].MAC, IPv4: nocloudLink(links.IPv4).Address, IPv6: nocloudLink(links.IPv6).Address})

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 
 	"ferrodur/ipam"
 	"ferrodur/workflows/api"
@@ -29,8 +31,23 @@ func (i *IPAM) FindElastic(ctx context.Context, in api.ElasticKey) (api.Elastic,
 	return found, fail(err)
 }
 
-// MoveElastic takes an elastic block to an instance, in the book.
+// MoveElastic takes an elastic block to an instance, in the book. What is in another routing
+// domain cannot be routed to an instance.
 func (i *IPAM) MoveElastic(ctx context.Context, in api.MoveInput) (api.None, error) {
+	domain := cmp.Or(in.Domain, ipam.DefaultDomain)
+	var held []ipam.Allocation
+	if in.Instance != "" {
+		var err error
+		if held, err = i.Addresses.Allocations(ctx, ipam.Filter{Owner: in.Instance}); err != nil {
+			return api.None{}, fail(err)
+		}
+	}
+	inDomain := func(a ipam.Allocation) bool { return a.Domain == domain }
+	if len(held) > 0 && !slices.ContainsFunc(held, inDomain) {
+		return api.None{}, temporal.NewNonRetryableApplicationError(fmt.Sprintf(
+			"%s is in routing domain %s, and the block %q of %s in %s: order an instance there", in.Instance, held[0].Domain, in.Name, in.Owner, domain),
+			api.ErrorRefused, nil)
+	}
 	by := by(ctx)
 	by.Actor = cmp.Or(in.By, by.Actor)
 	return api.None{}, fail(i.Addresses.Move(ctx, in.Domain, in.Owner, in.Name, in.Instance, by))

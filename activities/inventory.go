@@ -136,7 +136,7 @@ func transition(ctx context.Context, server, state, reason string) inventory.Tra
 }
 
 func reference(s inventory.Server) api.Server {
-	server := api.Server{Name: s.Name, Site: s.Site, Plan: s.Plan, Switch: s.Switch, Port: s.Port, MAC: s.MAC}
+	server := api.Server{Name: s.Name, Site: s.Site, Plan: s.Plan, Switch: s.Switch, Port: s.Port, MAC: s.MAC, Bond: s.Bond}
 	for _, other := range s.Others {
 		server.Others = append(server.Others, api.Uplink(other))
 	}

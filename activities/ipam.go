@@ -30,17 +30,17 @@ func (i *IPAM) Register(r worker.ActivityRegistry) {
 }
 
 // Allocate gives an owner a link of each family for each uplink, and the blocks that he
-// wants, or an address of each family in a network; asked again, the same ones. Where there
-// are links and no blocks, the links are his until a release.
+// wants, or an address of each family in each of the networks; asked again, the same ones.
+// Where there are links and no blocks, the links are his until a release.
 func (i *IPAM) Allocate(ctx context.Context, in api.AllocateInput) (api.Allocated, error) {
-	request := ipam.Request{Owner: in.Owner, Site: in.Site, Role: ipam.Role(in.Role), Plan: in.Plan, Tenant: in.Tenant, By: by(ctx)}
+	request := ipam.Request{Owner: in.Owner, Site: in.Site, Role: ipam.Role(in.Role), Plan: in.Plan, Tenant: in.Tenant, Domain: in.Domain, By: by(ctx)}
 	network, err := i.network(ctx, in)
 	if err != nil {
 		return api.Allocated{}, fail(err)
 	}
 	if network != "" {
-		links, err := i.join(ctx, network, request)
-		return api.Allocated{Links: links}, fail(err)
+		given, err := i.joinAll(ctx, network, in.Tagged, request)
+		return given, fail(err)
 	}
 	uplinks, err := i.Addresses.AllocateUplinks(ctx, request, 1+in.Others)
 	if err != nil {
@@ -77,18 +77,35 @@ func (i *IPAM) network(ctx context.Context, in api.AllocateInput) (string, error
 	return at.Provisioning.Network, err
 }
 
+// joinAll gives an owner addresses in a network, and in those whose frames come tagged.
+func (i *IPAM) joinAll(ctx context.Context, name string, tagged []string, request ipam.Request) (given api.Allocated, err error) {
+	own, err := i.join(ctx, name, request)
+	if err != nil {
+		return given, err
+	}
+	given.Links = own.Links
+	for _, name := range tagged {
+		further, err := i.join(ctx, name, request)
+		if err != nil {
+			return given, err
+		}
+		given.Tagged = append(given.Tagged, further)
+	}
+	return given, nil
+}
+
 // join gives an owner addresses in a network.
-func (i *IPAM) join(ctx context.Context, name string, request ipam.Request) (api.Links, error) {
+func (i *IPAM) join(ctx context.Context, name string, request ipam.Request) (api.Membership, error) {
 	network, err := i.Inventory.Network(ctx, name)
 	if err != nil {
-		return api.Links{}, err
+		return api.Membership{}, err
 	}
 	if network.Site != request.Site {
-		return api.Links{}, inventory.NotFoundError{Kind: inventory.KindNetwork, Name: name + " at " + request.Site}
+		return api.Membership{}, inventory.NotFoundError{Kind: inventory.KindNetwork, Name: name + " at " + request.Site}
 	}
 	hosts, err := i.Addresses.AllocateHosts(ctx, request, ipam.NetworkPools(network.Name, network.Site, network.Prefixes))
 	if err != nil {
-		return api.Links{}, err
+		return api.Membership{}, err
 	}
 	var links api.Links
 	for _, host := range hosts {
@@ -99,7 +116,7 @@ func (i *IPAM) join(ctx context.Context, name string, request ipam.Request) (api
 			links.IPv6 = member
 		}
 	}
-	return links, nil
+	return api.Membership{Network: name, VLAN: network.VLAN, Links: links}, nil
 }
 
 func blocks(asked api.Blocks) (wants []ipam.Want) {

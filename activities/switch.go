@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"ferrodur/inventory"
+	"ferrodur/ipam"
 	"ferrodur/switches"
 	"ferrodur/workflows/api"
 )
@@ -215,10 +216,15 @@ func (s *Switch) intent(ctx context.Context, declared inventory.Switch, port str
 		network = declared.Provisioning.Network
 	}
 	intent.MTU = declared.MTU
+	if in.Bond > 0 {
+		intent.Bond = &switches.Bond{Group: in.Bond, MultiChassis: in.MultiChassis, Fallback: true}
+	}
 	if network != "" {
-		member, err := s.Inventory.Network(ctx, network)
-		intent.VLANs = &switches.VLANs{Untagged: member.VLAN}
+		intent.VLANs, err = s.vlans(ctx, network, in.Tagged)
 		return intent, err
+	}
+	if in.Domain != ipam.DefaultDomain {
+		intent.VRF = in.Domain
 	}
 	if in.BGP == nil {
 		intent.Behind = in.Blocks
@@ -236,6 +242,21 @@ func (s *Switch) intent(ctx context.Context, declared inventory.Switch, port str
 		intent.Advertise = in.Links.IPv6.Server.IsValid()
 	}
 	return intent, nil
+}
+
+// vlans are those of networks, of which the first one's frames are untagged.
+func (s *Switch) vlans(ctx context.Context, untagged string, tagged []string) (*switches.VLANs, error) {
+	network, err := s.Inventory.Network(ctx, untagged)
+	vlans := &switches.VLANs{Untagged: network.VLAN}
+	for _, name := range tagged {
+		if err != nil {
+			break
+		}
+		network, err = s.Inventory.Network(ctx, name)
+		vlans.Tagged = append(vlans.Tagged, network.VLAN)
+	}
+	slices.Sort(vlans.Tagged)
+	return vlans, err
 }
 
 // mostPrefixes is what a host may announce of each family before its session ends.

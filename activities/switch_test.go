@@ -224,6 +224,53 @@ func TestConfigureUplink(t *testing.T) {
 	require.Equal(t, 2, report.Ports)
 }
 
+// A bond, a VRF and tagged VLANs are on the port as the order has them.
+func TestConfigureBond(t *testing.T) {
+	p, device := newEmulated(t, false)
+	s1, err := p.inventory.Server(t.Context(), "s1")
+	require.NoError(t, err)
+	s1.Others, s1.Bond = []inventory.Uplink{{Switch: "sw1", Port: "Ethernet3", MAC: "02:00:00:00:01:01"}}, 17
+	network := func(name string, vlan int, prefix string) inventory.Network {
+		return inventory.Network{Name: name, Site: "ewr1", VLAN: vlan, Prefixes: []netip.Prefix{netip.MustParsePrefix(prefix)}}
+	}
+	_, err = p.inventory.Apply(t.Context(), inventory.Declaration{
+		Servers: []inventory.Server{s1}, Networks: []inventory.Network{network("blue", 200, "203.0.113.0/26"), network("green", 300, "203.0.113.64/26")},
+	})
+	require.NoError(t, err)
+	require.NoError(t, device.ByHand("vlan 200", "vlan 300", "vrf instance red"))
+	both := func(port api.ConfigurePortInput) string {
+		t.Helper()
+		second := port
+		second.Uplink = 1
+		results, err := run(p, api.ConfigurePorts, api.ConfigurePortsInput{Switch: "sw1", Ports: []api.ConfigurePortInput{port, second}})
+		require.NoError(t, err)
+		require.Empty(t, results[0].Error+results[1].Error)
+		report, err := run(p, api.AuditSwitch, api.AuditSwitchInput{Switch: "sw1"})
+		require.NoError(t, err)
+		require.Empty(t, report.Drift)
+		return device.Running()
+	}
+	running := both(api.ConfigurePortInput{
+		Server: "s1", Profile: api.TenantProfile, Instance: "instance/o-1", Network: "blue", Tagged: []string{"green"}, Bond: 17, MultiChassis: true,
+	})
+	for _, line := range []string{"channel-group 17 mode active", "switchport trunk allowed vlan 200,300", "switchport trunk native vlan 200", "mlag 17", "lacp fallback"} {
+		require.Contains(t, running, line)
+	}
+	require.NotContains(t, both(api.ConfigurePortInput{Server: "s1", Profile: api.QuarantineProfile}), "channel-group")
+
+	routed := tenantPort("s1", "198.51.100.0/31")
+	routed.Bond, routed.Domain, routed.Blocks = 17, "red", []netip.Prefix{netip.MustParsePrefix("192.0.2.64/28")}
+	running = both(routed)
+	for _, line := range []string{"vrf red", "ip address 198.51.100.0/31", "ip route vrf red 192.0.2.64/28 198.51.100.1"} {
+		require.Contains(t, running, line)
+	}
+	routed.Bond, routed.Domain = 0, "default"
+	results, err := run(p, api.ConfigurePorts, api.ConfigurePortsInput{Switch: "sw1", Ports: []api.ConfigurePortInput{routed}})
+	require.NoError(t, err)
+	require.Empty(t, results[0].Error)
+	require.Contains(t, device.Running(), "\nip route 192.0.2.64/28 198.51.100.1")
+}
+
 // A tenant who speaks BGP announces his blocks, and they are not routed to him besides. The
 // password is looked up at the last moment, and one that is missing is his trouble alone.
 func TestBGPOfAnOrder(t *testing.T) {

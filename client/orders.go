@@ -54,7 +54,8 @@ func (c *Client) samePlaced(ctx context.Context, order api.Order) error {
 		{"plan", placed.Plan == order.Plan},
 		{"image", placed.Image == order.Image},
 		{"tenant", placed.Tenant == order.Tenant},
-		{"network", placed.Network == order.Network},
+		{"network", placed.Network == order.Network && slices.Equal(placed.Tagged, order.Tagged)},
+		{"routing domain", placed.Domain == order.Domain},
 		{"blocks", placed.Blocks == order.Blocks},
 		{"BGP session", (placed.BGP == nil) == (order.BGP == nil) && (order.BGP == nil || *placed.BGP == *order.BGP)},
 		{"host name", placed.Hostname == order.Hostname},
@@ -101,11 +102,34 @@ func Validate(order api.Order) error {
 	if order.Network != "" && order.BGP != nil {
 		return fmt.Errorf("%w: BGP is spoken over links: an order in network %s has none", ErrRefused, order.Network)
 	}
+	if order.Network != "" && order.Domain != "" {
+		return fmt.Errorf("%w: a routing domain is one of links and blocks: an order in network %s has none", ErrRefused, order.Network)
+	}
+	if err := checkTagged(order.Network, order.Tagged); err != nil {
+		return err
+	}
 	if b := order.BGP; b != nil && (b.ASN == 0 || b.Password != "" && !secretRef.MatchString(b.Password)) {
 		return fmt.Errorf("%w: a BGP session needs the instance's AS number, and its password as a reference: env:NAME or file:/path", ErrRefused)
 	}
 	if len(order.SSHKeys) == 0 && !order.UserData {
 		return fmt.Errorf("%w: order %s has neither an SSH key nor user data: nobody could log in", ErrRefused, order.ID)
+	}
+	return nil
+}
+
+// checkTagged refuses tagged networks that a port cannot carry beside the untagged one.
+func checkTagged(network string, tagged []string) error {
+	seen := map[string]bool{network: true}
+	for _, name := range tagged {
+		switch {
+		case network == "":
+			return fmt.Errorf("%w: a routed port carries no VLANs: name the network whose frames are untagged, too", ErrRefused)
+		case name == "":
+			return fmt.Errorf("%w: a tagged network has no name", ErrRefused)
+		case seen[name]:
+			return fmt.Errorf("%w: network %s is named twice", ErrRefused, name)
+		}
+		seen[name] = true
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -179,13 +180,13 @@ func (a application) servers(ctx context.Context, d Declaration) error {
 			return err
 		}
 		_, err := a.tx.Exec(ctx, `INSERT INTO inventory.servers (name, site, rack, plan, switch, port, mac,
-				bmc_address, bmc_login, bmc_password, disk, cpu_threads, memory_mib, disk_bytes)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (name) DO UPDATE
+				bmc_address, bmc_login, bmc_password, disk, cpu_threads, memory_mib, disk_bytes, bond)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (name) DO UPDATE
 			SET site = $2, rack = $3, plan = $4, switch = $5, port = $6, mac = $7, bmc_address = $8, bmc_login = $9,
-				bmc_password = $10, disk = $11, cpu_threads = $12, memory_mib = $13, disk_bytes = $14`,
+				bmc_password = $10, disk = $11, cpu_threads = $12, memory_mib = $13, disk_bytes = $14, bond = $15`,
 			server.Name, server.Site, server.Rack, server.Plan, server.Switch, server.Port, server.MAC,
 			server.BMC.Address, server.BMC.User, server.BMC.Password, server.Disk,
-			server.Declared.CPUThreads, server.Declared.MemoryMiB, server.Declared.DiskBytes)
+			server.Declared.CPUThreads, server.Declared.MemoryMiB, server.Declared.DiskBytes, server.Bond)
 		if err == nil {
 			err = a.others(ctx, server)
 		}
@@ -294,6 +295,7 @@ func checkHeld(known, declared Server) error {
 		{"switch", known.Switch, declared.Switch},
 		{"port", known.Port, declared.Port},
 		{"mac", known.MAC, declared.MAC},
+		{"bond", strconv.Itoa(known.Bond), strconv.Itoa(declared.Bond)},
 	} {
 		if field.from != field.to {
 			return HeldChangeError{Server: known.Name, Holder: known.Holder, Field: field.name, From: field.from, To: field.to}

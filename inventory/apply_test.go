@@ -98,6 +98,10 @@ func TestApplyRefuses(t *testing.T) {
 			},
 			inventory.DuplicateError{What: "MAC 02:00:00:00:00:01", First: "srv1", Second: "srv2"},
 		},
+		"another bond for a held server": {
+			func(d *inventory.Declaration) { d.Servers[0].Bond = 17 },
+			inventory.HeldChangeError{Server: "srv1", Holder: "instance/a", Field: "bond", From: "0", To: "17"},
+		},
 		"another uplink for a held server": {
 			func(d *inventory.Declaration) {
 				d.Switches[0].Ports = append(d.Switches[0].Ports, "swp9")

@@ -17,8 +17,11 @@ type Server struct {
 	Plan   string
 	Uplink          // the one that it boots by
 	Others []Uplink // further ones, to the same switch or to others
-	BMC    BMC
-	Disk   string // device path that images go onto; empty means the smallest that fits
+	// Bond is the number of the link aggregation group (IEEE 802.1AX) that all uplinks are in
+	// for a tenant, 1 to 1000, on each switch that they lead to; 0: none.
+	Bond int
+	BMC  BMC
+	Disk string // device path that images go onto; empty means the smallest that fits
 
 	Declared Declared
 
@@ -31,6 +34,9 @@ type Server struct {
 	Unwiped     string           // the instance whose data may be on its disks, if any
 	Hardware    *report.Hardware // what the agent found; nil before the first inspection
 }
+
+// MostBond is the largest number of a group that a server can be declared with.
+const MostBond = 1000
 
 // Uplink is a cable between a NIC of a server and a port of a switch.
 type Uplink struct {
@@ -64,7 +70,7 @@ type ServerFilter struct {
 	State ServerState
 }
 
-const serverColumns = `SELECT name, site, rack, plan, switch, port, mac, bmc_address, bmc_login, bmc_password, disk,
+const serverColumns = `SELECT name, site, rack, plan, switch, port, mac, bond, bmc_address, bmc_login, bmc_password, disk,
 	cpu_threads, memory_mib, disk_bytes, state, state_reason,
 	coalesce(instance, ''), coalesce(holder, ''), coalesce(unwiped, ''), hardware,
 	(SELECT json_agg(json_build_object('switch', u.switch, 'port', u.port, 'mac', u.mac) ORDER BY place) FROM inventory.uplinks u WHERE u.server = servers.name)
@@ -72,7 +78,7 @@ const serverColumns = `SELECT name, site, rack, plan, switch, port, mac, bmc_add
 
 func scanServer(row pgx.CollectableRow) (Server, error) {
 	var s Server
-	err := row.Scan(&s.Name, &s.Site, &s.Rack, &s.Plan, &s.Switch, &s.Port, &s.MAC,
+	err := row.Scan(&s.Name, &s.Site, &s.Rack, &s.Plan, &s.Switch, &s.Port, &s.MAC, &s.Bond,
 		&s.BMC.Address, &s.BMC.User, &s.BMC.Password, &s.Disk,
 		&s.Declared.CPUThreads, &s.Declared.MemoryMiB, &s.Declared.DiskBytes, &s.State, &s.StateReason,
 		&s.Instance, &s.Holder, &s.Unwiped, &s.Hardware, &s.Others)

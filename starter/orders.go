@@ -96,6 +96,8 @@ ordering once. User data goes from the file into the inventory, and never throug
 	flags.StringVar(&order.Hostname, "hostname", "", "the machine's name (default: the order's ID)")
 	flags.StringVar(&order.Tenant, "tenant", "", "customer: for pools that are kept for tenants, and limits")
 	flags.StringVar(&order.Network, "network", "", "the VLAN that the server is in (default: it has routed links)")
+	flags.StringArrayVar(&order.Tagged, "tagged", nil, "a further network, whose frames come tagged; may be repeated")
+	flags.StringVar(&order.Domain, "domain", "", "routing domain of links and blocks, a VRF of the switches (default: the default one)")
 	flags.IntVar(&order.Blocks.IPv4, "ipv4-block", 0, "a block of this prefix length that is routed to the instance")
 	flags.IntVar(&order.Blocks.IPv6, "ipv6-block", 0, "a block of this prefix length that is routed to the instance")
 	flags.Uint32Var(&bgp.ASN, "bgp-asn", 0, "the instance's AS number: it announces its blocks itself, by BGP (default: they are routed to it)")
@@ -184,6 +186,9 @@ func (c *cli) statusCommand() *cobra.Command {
 				}
 				if list := addresses(snapshot.Addresses); list != "" {
 					t.AppendRow(table.Row{"addresses", list})
+				}
+				for _, tagged := range snapshot.Tagged {
+					t.AppendRow(table.Row{"tagged", fmt.Sprintf("%s, VLAN %d: %s", tagged.Network, tagged.VLAN, addresses(tagged.Links))})
 				}
 				for _, block := range snapshot.Blocks {
 					t.AppendRow(table.Row{"block", block})

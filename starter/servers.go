@@ -105,6 +105,7 @@ type serverRow struct {
 	Port   string                `json:"port"`
 	MAC    string                `json:"mac"`
 	Others []inventory.Uplink    `json:"others,omitempty"`
+	Bond   int                   `json:"bond,omitempty"`
 	State  inventory.ServerState `json:"state"`
 	Reason string                `json:"reason,omitempty"`
 	Holder string                `json:"holder,omitempty"`
@@ -112,7 +113,7 @@ type serverRow struct {
 
 func rowOf(s inventory.Server) serverRow {
 	return serverRow{
-		Name: s.Name, Site: s.Site, Rack: s.Rack, Plan: s.Plan, Switch: s.Switch, Port: s.Port, MAC: s.MAC, Others: s.Others,
+		Name: s.Name, Site: s.Site, Rack: s.Rack, Plan: s.Plan, Switch: s.Switch, Port: s.Port, MAC: s.MAC, Others: s.Others, Bond: s.Bond,
 		State: s.State, Reason: s.StateReason, Holder: s.Holder,
 	}
 }
@@ -190,6 +191,9 @@ func (c *cli) showCommand() *cobra.Command {
 			return c.print(document, func(t table.Writer) {
 				for _, uplink := range server.Uplinks() {
 					t.AppendRow(table.Row{"uplink", fmt.Sprintf("%s to port %s of %s", uplink.MAC, uplink.Port, uplink.Switch)})
+				}
+				if server.Bond > 0 {
+					t.AppendRow(table.Row{"bond", server.Bond})
 				}
 				t.AppendRow(table.Row{"state", fmt.Sprintf("%s %s", server.State, server.StateReason)})
 				if h := server.Hardware; h != nil {

@@ -83,14 +83,18 @@ func (i *instance) freeServer(ctx workflow.Context) error {
 }
 
 func (i *instance) allocateAddresses(ctx workflow.Context) error {
+	others := len(i.state.Server.Others)
+	if i.bonded() {
+		others = 0
+	}
 	given, err := call(i.ipam(ctx, "tenant links"), api.AllocateAddresses, api.AllocateInput{
 		Owner: i.state.ID, Site: i.order.Site, Role: api.TenantPool, Plan: i.order.Plan, Tenant: i.order.Tenant, Blocks: i.order.Blocks,
-		Network: i.order.Network, Others: len(i.state.Server.Others),
+		Network: i.order.Network, Tagged: i.order.Tagged, Domain: i.order.Domain, Others: others,
 	})
 	if err != nil {
 		return err
 	}
-	i.state.Addresses, i.state.Others, i.state.Blocks = given.Links, given.Others, given.Blocks
+	i.state.Addresses, i.state.Others, i.state.Tagged, i.state.Blocks = given.Links, given.Others, given.Tagged, given.Blocks
 	return nil
 }
 
@@ -123,7 +127,7 @@ func (i *instance) install(ctx workflow.Context) error {
 	}
 	_, target, err := i.runAgent(ctx, bootJob{kind: api.JobInstall, await: api.AwaitInstall, install: &api.InstallTarget{
 		Instance: i.state.ID, Image: i.order.Image, Hostname: i.hostname(), SSHKeys: i.order.SSHKeys,
-		Links: i.state.Addresses, Others: i.state.Others, UserData: i.order.UserData,
+		Links: i.state.Addresses, Others: i.state.Others, Tagged: i.state.Tagged, Bonded: i.bonded(), UserData: i.order.UserData,
 	}})
 	if err != nil {
 		return err
@@ -178,19 +182,25 @@ func (i *instance) route(ctx workflow.Context) (err error) {
 
 func (i *instance) connect(ctx workflow.Context) error {
 	return i.configurePorts(ctx, func(uplink int) api.ConfigurePortInput {
-		links := i.state.Addresses
-		if uplink > 0 {
-			if len(i.state.Others) < uplink { // in a network the server is by one uplink
-				return quarantine(uplink)
-			}
-			links = i.state.Others[uplink-1]
+		port := api.ConfigurePortInput{
+			Profile: api.TenantProfile, Links: i.state.Addresses, Blocks: slices.Concat(i.state.Blocks, i.state.Elastic),
+			BGP: i.order.BGP, Domain: i.order.Domain, Instance: i.state.ID, Network: i.order.Network, Tagged: i.order.Tagged,
 		}
-		return api.ConfigurePortInput{
-			Profile: api.TenantProfile, Links: links, Blocks: slices.Concat(i.state.Blocks, i.state.Elastic),
-			BGP: i.order.BGP, Instance: i.state.ID, Network: i.order.Network,
+		switch {
+		case i.bonded():
+			port.Bond, port.MultiChassis = i.state.Server.Bond, i.state.Server.Spread()
+		case uplink == 0:
+		case len(i.state.Others) < uplink: // in a network the server is by one uplink
+			return quarantine(uplink)
+		default:
+			port.Links = i.state.Others[uplink-1]
 		}
+		return port
 	})
 }
+
+// bonded tells whether the server's uplinks are one for the tenant.
+func (i *instance) bonded() bool { return i.state.Server.Bonds(i.order.Network == "") }
 
 // disconnectTenant cuts the tenant off at once, before anything that takes time.
 func (i *instance) disconnectTenant(ctx workflow.Context) error {

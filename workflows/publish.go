@@ -62,6 +62,11 @@ func details(s api.State) string {
 			fmt.Fprintf(&b, "- address: `%s`\n", link.Server.Addr())
 		}
 	}
+	for _, tagged := range s.Tagged {
+		for _, link := range tagged.Links.List() {
+			fmt.Fprintf(&b, "- address in network `%s`, VLAN %d: `%s`\n", tagged.Network, tagged.VLAN, link.Server.Addr())
+		}
+	}
 	for _, block := range s.Blocks {
 		fmt.Fprintf(&b, "- block: `%s`\n", block)
 	}

@@ -37,6 +37,68 @@ func TestTwoUplinks(t *testing.T) {
 	w.mustHoldNothing(t)
 }
 
+// Uplinks that are bonded are one for a tenant, with the same addresses; those that lead to two
+// switches are so in networks only. While its server is provisioned, no port is in a bond.
+func TestBond(t *testing.T) {
+	for name, test := range map[string]struct {
+		second  string // switch
+		network string
+		want    api.ConfigurePortInput // of both ports, as far as the bond is concerned
+	}{
+		"in a network, over two switches": {"sw2", "blue", api.ConfigurePortInput{Bond: 17, MultiChassis: true}},
+		"in a network, over one switch":   {"sw1", "blue", api.ConfigurePortInput{Bond: 17}},
+		"routed, over one switch":         {"sw1", "", api.ConfigurePortInput{Bond: 17}},
+		"routed, over two switches":       {"sw2", "", api.ConfigurePortInput{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.uplinks = []api.Uplink{{Switch: test.second, Port: "swp2", MAC: "52:54:00:00:00:02"}}
+			w.others, w.bond = make([]api.ConfigurePortInput, 1), 17
+			order := order
+			order.Network = test.network
+			w.env.RegisterDelayedCallback(func() {
+				for n, port := range []api.ConfigurePortInput{w.first, w.others[0]} {
+					if port.Profile != api.TenantProfile || port.Bond != test.want.Bond || port.MultiChassis != test.want.MultiChassis {
+						t.Errorf("port %d: %+v", n, port)
+					}
+				}
+				if one := w.others[0].Links == w.first.Links; one != (test.want.Bond > 0) {
+					t.Errorf("links %+v and %+v", w.first.Links, w.others[0].Links)
+				}
+			}, time.Hour)
+			w.update(t, api.UpdateReturn, 2*time.Hour, nil)
+			if err := w.run(api.WorkflowInstance, api.InstanceID(order.ID), order); err != nil {
+				t.Fatal(err)
+			}
+			if w.first.Bond > 0 || w.others[0].Bond > 0 {
+				t.Errorf("closed ports are in a bond: %+v, %+v", w.first, w.others[0])
+			}
+			w.mustHoldNothing(t)
+		})
+	}
+}
+
+// The port carries the networks that are tagged, and the installed system has its addresses
+// there.
+func TestTaggedNetworks(t *testing.T) {
+	w := newWorld(t)
+	order := order
+	order.Network, order.Tagged = "blue", []string{"green", "red"}
+	w.env.RegisterDelayedCallback(func() {
+		if w.first.Network != "blue" || !slices.Equal(w.first.Tagged, order.Tagged) {
+			t.Errorf("the port carries %+v", w.first)
+		}
+		if tagged := w.state(t).Tagged; len(tagged) != 2 || tagged[1].Network != "red" || tagged[1].VLAN != 301 || tagged[1].Links != tenantLinks {
+			t.Errorf("the instance is in %+v", tagged)
+		}
+	}, time.Hour)
+	w.update(t, api.UpdateReturn, 2*time.Hour, nil)
+	if err := w.run(api.WorkflowInstance, api.InstanceID(order.ID), order); err != nil {
+		t.Fatal(err)
+	}
+	w.mustHoldNothing(t)
+}
+
 // In a network a server is by one uplink. The others stay shut.
 func TestTwoUplinksInANetwork(t *testing.T) {
 	w := newWorld(t)

@@ -38,6 +38,8 @@ type world struct {
 	asked    []api.PortRequest        // of the switches, and not yet done
 	uplinks  []api.Uplink             // of the server, beside the one to the switch that may be away
 	others   []api.ConfigurePortInput // what became of their ports
+	first    api.ConfigurePortInput   // what became of the port that the server boots by
+	bond     int                      // group that the server's uplinks are in for a tenant
 	powered  bool                     // the server's power
 	disk     string                   // "", "tenant", "clean"
 	target   string                   // live boot target
@@ -142,6 +144,9 @@ func newWorld(t *testing.T) *world {
 			given.Others = append(given.Others, api.Links{IPv4: api.Link{
 				Switch: netip.MustParsePrefix(fmt.Sprintf("198.51.100.%d/31", 2*n+2)), Server: netip.MustParsePrefix(fmt.Sprintf("198.51.100.%d/31", 2*n+3)),
 			}})
+		}
+		for n, name := range in.Tagged {
+			given.Tagged = append(given.Tagged, api.Membership{Network: name, VLAN: 300 + n, Links: tenantLinks})
 		}
 		if in.Blocks.IPv4 > 0 {
 			given.Blocks = []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("192.0.2.0/%d", in.Blocks.IPv4))}
@@ -283,7 +288,7 @@ func (w *world) carryOut(in api.PortRequest) {
 			w.others[in.Uplink-1] = in.ConfigurePortInput
 		} else {
 			w.trail = append(w.trail, configurePort)
-			w.port, w.routed = in.Profile, in.Blocks
+			w.port, w.routed, w.first = in.Profile, in.Blocks, in.ConfigurePortInput
 		}
 	}
 	w.env.SignalWorkflow(api.SignalPort, answer)
@@ -292,7 +297,7 @@ func (w *world) carryOut(in api.PortRequest) {
 // found is the server as the inventory has it.
 func (w *world) found() api.Server {
 	server := theServer
-	server.Others = w.uplinks
+	server.Others, server.Bond = w.uplinks, w.bond
 	return server
 }
 

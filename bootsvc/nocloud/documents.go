@@ -14,12 +14,19 @@ type metaData struct {
 type networkConfig struct {
 	Version   int                 `yaml:"version"`
 	Ethernets map[string]ethernet `yaml:"ethernets"`
+	Bonds     map[string]bond     `yaml:"bonds,omitempty"`
+	VLANs     map[string]vlan     `yaml:"vlans,omitempty"`
 }
 
 type ethernet struct {
-	Match       match          `yaml:"match"`
-	SetName     string         `yaml:"set-name"`
-	Addresses   []netip.Prefix `yaml:"addresses"`
+	Match     match  `yaml:"match"`
+	SetName   string `yaml:"set-name"`
+	addressed `yaml:",inline"`
+}
+
+// addressed is what may be said of every kind of interface.
+type addressed struct {
+	Addresses   []netip.Prefix `yaml:"addresses,omitempty"`
 	Gateway4    string         `yaml:"gateway4,omitempty"`
 	Gateway6    string         `yaml:"gateway6,omitempty"`
 	Nameservers *nameservers   `yaml:"nameservers,omitempty"`
@@ -33,38 +40,89 @@ type nameservers struct {
 	Addresses []netip.Addr `yaml:"addresses"`
 }
 
-// uplink is what the NIC is called in the machine: found by its MAC and renamed, since the
-// renderer for ifupdown cannot match by MAC. Further ones are eth1 and so on.
-const uplink = "eth0"
+type bond struct {
+	Interfaces []string       `yaml:"interfaces"`
+	MAC        string         `yaml:"macaddress"`
+	Parameters bondParameters `yaml:"parameters"`
+	addressed  `yaml:",inline"`
+}
 
-// networkConfig names the gateways by gateway4 and gateway6. They are called deprecated,
-// yet cloud-init 22.4.2 crashes on a route `to: default` and renders one `to: 0.0.0.0/0`
-// as a command that Debian does not have.
+// bondParameters are those of the kernel's driver (Documentation/networking/bonding.rst).
+type bondParameters struct {
+	Mode     string `yaml:"mode"`
+	Monitor  int    `yaml:"mii-monitor-interval"` // ms
+	LACPRate string `yaml:"lacp-rate"`
+	Hash     string `yaml:"transmit-hash-policy"`
+}
+
+var lacp = bondParameters{Mode: "802.3ad", Monitor: 100, LACPRate: "fast", Hash: "layer3+4"}
+
+type vlan struct {
+	ID        int    `yaml:"id"`
+	Link      string `yaml:"link"`
+	addressed `yaml:",inline"`
+}
+
+// networkConfig calls the NICs eth0 and so on: they are found by their MACs and renamed, since
+// the renderer for ifupdown cannot match by MAC.
+//
+// It names the gateways by gateway4 and gateway6. They are called deprecated, yet cloud-init
+// 22.4.2 crashes on a route `to: default` and renders one `to: 0.0.0.0/0` as a command that
+// Debian does not have.
 func (s Seed) networkConfig() networkConfig {
+	config := networkConfig{Version: 2, Ethernets: map[string]ethernet{}}
+	uplink, own := "eth0", s.addresses()
 	nic := ethernet{Match: match{MAC: s.MAC}, SetName: uplink}
-	if !s.IPv4.IsZero() {
-		nic.Addresses = append(nic.Addresses, s.IPv4.Address)
-		nic.Gateway4 = s.IPv4.Gateway.String()
+	if len(s.Bonded) == 0 {
+		nic.addressed = own
 	}
-	if !s.IPv6.IsZero() {
-		nic.Addresses = append(nic.Addresses, s.IPv6.Address)
-		nic.Gateway6 = s.IPv6.Gateway.String()
-	}
-	if len(s.DNS) > 0 {
-		nic.Nameservers = &nameservers{Addresses: s.DNS}
-	}
-	nics := map[string]ethernet{uplink: nic}
+	config.Ethernets[uplink] = nic
 	for n, other := range s.Others {
 		name := fmt.Sprintf("eth%d", n+1)
-		further := ethernet{Match: match{MAC: other.MAC}, SetName: name}
-		for _, address := range []netip.Prefix{other.IPv4, other.IPv6} {
-			if address.IsValid() {
-				further.Addresses = append(further.Addresses, address)
-			}
-		}
-		nics[name] = further
+		config.Ethernets[name] = ethernet{Match: match{MAC: other.MAC}, SetName: name, addressed: numbered(other.IPv4, other.IPv6)}
 	}
-	return networkConfig{Version: 2, Ethernets: nics}
+	if len(s.Bonded) > 0 {
+		members := []string{uplink}
+		for n, mac := range s.Bonded {
+			name := fmt.Sprintf("eth%d", n+1)
+			members = append(members, name)
+			config.Ethernets[name] = ethernet{Match: match{MAC: mac}, SetName: name}
+		}
+		uplink = "bond0"
+		config.Bonds = map[string]bond{uplink: {Interfaces: members, MAC: s.MAC, Parameters: lacp, addressed: own}}
+	}
+	for _, v := range s.VLANs {
+		if config.VLANs == nil {
+			config.VLANs = map[string]vlan{}
+		}
+		config.VLANs[fmt.Sprintf("%s.%d", uplink, v.ID)] = vlan{ID: v.ID, Link: uplink, addressed: numbered(v.IPv4, v.IPv6)}
+	}
+	return config
+}
+
+// addresses are the machine's own, with the ways out.
+func (s Seed) addresses() addressed {
+	own := numbered(s.IPv4.Address, s.IPv6.Address)
+	if !s.IPv4.IsZero() {
+		own.Gateway4 = s.IPv4.Gateway.String()
+	}
+	if !s.IPv6.IsZero() {
+		own.Gateway6 = s.IPv6.Gateway.String()
+	}
+	if len(s.DNS) > 0 {
+		own.Nameservers = &nameservers{Addresses: s.DNS}
+	}
+	return own
+}
+
+// numbered has those of the addresses that there are.
+func numbered(addresses ...netip.Prefix) (a addressed) {
+	for _, address := range addresses {
+		if address.IsValid() {
+			a.Addresses = append(a.Addresses, address)
+		}
+	}
+	return a
 }
 
 type vendorData struct {

@@ -28,11 +28,14 @@ var ErrInvalidSeed = errors.New("the config drive cannot be built")
 
 // Seed is what a machine is to learn at its first boot.
 type Seed struct {
-	InstanceID  string
-	Hostname    string
-	MAC         string // of the NIC with the addresses, colon form
-	IPv4, IPv6  Link   // either may be zero, not both
-	Others      []NIC  // further ones, each with addresses and no gateway
+	InstanceID string
+	Hostname   string
+	MAC        string // of the NIC with the addresses, colon form
+	IPv4, IPv6 Link   // either may be zero, not both
+	Others     []NIC  // further ones, each with addresses and no gateway
+	// Bonded are the MACs of further NICs that are one with it, by LACP (IEEE 802.1AX).
+	Bonded      []string
+	VLANs       []VLAN // whose frames are tagged
 	DNS         []netip.Addr
 	SSHKeys     []string // lines of authorized_keys, for the image's own user
 	UserData    []byte   // handed over as it is; empty for none
@@ -44,6 +47,12 @@ type Seed struct {
 type NIC struct {
 	MAC        string       // colon form
 	IPv4, IPv6 netip.Prefix // either may be zero, not both
+}
+
+// VLAN is one whose frames are tagged (IEEE 802.1Q), with addresses and no gateway.
+type VLAN struct {
+	ID         int          // 1 to 4094
+	IPv4, IPv6 netip.Prefix // either may be zero
 }
 
 // Link is an address with its prefix length, and the gateway on the same link.
@@ -116,6 +125,16 @@ func (s Seed) validate() error {
 	for _, nic := range s.Others {
 		if _, err := net.ParseMAC(nic.MAC); err != nil || !nic.IPv4.IsValid() && !nic.IPv6.IsValid() {
 			return invalid("NIC %q has no Ethernet address, or no other", nic.MAC)
+		}
+	}
+	for _, mac := range s.Bonded {
+		if _, err := net.ParseMAC(mac); err != nil || len(s.Others) > 0 {
+			return invalid("NIC %q cannot be in a bond: it has no Ethernet address, or others have addresses of their own", mac)
+		}
+	}
+	for _, vlan := range s.VLANs {
+		if vlan.ID < 1 || vlan.ID > 4094 {
+			return invalid("VLAN %d is not from 1 to 4094", vlan.ID)
 		}
 	}
 	for _, key := range s.SSHKeys {

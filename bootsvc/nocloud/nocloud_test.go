@@ -76,6 +76,58 @@ phone_home:
 	}
 }
 
+func TestBondWithVLANs(t *testing.T) {
+	s := seed()
+	s.Others, s.Bonded = nil, []string{"52:54:00:00:00:02"}
+	s.VLANs = []nocloud.VLAN{{ID: 300, IPv4: netip.MustParsePrefix("198.51.100.9/24")}, {ID: 301}}
+	files, err := s.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `version: 2
+ethernets:
+  eth0:
+    match:
+      macaddress: "52:54:00:00:00:01"
+    set-name: eth0
+  eth1:
+    match:
+      macaddress: "52:54:00:00:00:02"
+    set-name: eth1
+bonds:
+  bond0:
+    interfaces:
+      - eth0
+      - eth1
+    macaddress: "52:54:00:00:00:01"
+    parameters:
+      mode: 802.3ad
+      mii-monitor-interval: 100
+      lacp-rate: fast
+      transmit-hash-policy: layer3+4
+    addresses:
+      - 203.0.113.1/31
+      - 2001:db8::1/127
+    gateway4: 203.0.113.0
+    gateway6: '2001:db8::'
+    nameservers:
+      addresses:
+        - 192.0.2.53
+vlans:
+  bond0.300:
+    id: 300
+    link: bond0
+    addresses:
+      - 198.51.100.9/24
+  bond0.301:
+    id: 301
+    link: bond0
+`
+	if got := files[nocloud.NetworkConfig]; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestUserDataIsNotTouched(t *testing.T) {
 	s := seed()
 	s.UserData = []byte("#!/bin/sh\necho \"$HOME\"")
@@ -94,6 +146,9 @@ func TestInvalidSeeds(t *testing.T) {
 		"foreign gateway":  func(s *nocloud.Seed) { s.IPv4.Gateway = netip.MustParseAddr("203.0.113.2") },
 		"own gateway":      func(s *nocloud.Seed) { s.IPv4.Gateway = s.IPv4.Address.Addr() },
 		"two-line key":     func(s *nocloud.Seed) { s.SSHKeys = []string{"a\nb"} },
+		"bond of others":   func(s *nocloud.Seed) { s.Bonded = []string{"52:54:00:00:00:02"} },
+		"bond of no MAC":   func(s *nocloud.Seed) { s.Others, s.Bonded = nil, []string{"eth1"} },
+		"reserved VLAN":    func(s *nocloud.Seed) { s.VLANs = []nocloud.VLAN{{ID: 4095}} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := seed()

@@ -170,6 +170,23 @@ func (c cabling) check(o *object, server inventory.Server, uplink inventory.Upli
 	}
 }
 
+// checkBond: a group is one server's on each switch that its uplinks lead to.
+func (c cabling) checkBond(o *object, server inventory.Server) {
+	if server.Bond < 1 || server.Bond > inventory.MostBond {
+		o.wrong("bond", "must be the number of a link aggregation group, from 1 to %d", inventory.MostBond)
+	}
+	if len(server.Others) == 0 {
+		o.wrong("bond", "needs a second cable: declare it under uplinks")
+	}
+	named := map[string]bool{}
+	for _, uplink := range server.Uplinks() {
+		if uplink.Switch != "" && !named[uplink.Switch] {
+			c.claim(o, "bond", fmt.Sprintf("%d of switch %s", server.Bond, uplink.Switch), server.Name)
+		}
+		named[uplink.Switch] = true
+	}
+}
+
 func (c cabling) claim(o *object, field, what, server string) {
 	claim := field + " " + what
 	if first, twice := c.taken[claim]; twice {

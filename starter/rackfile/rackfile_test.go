@@ -62,8 +62,9 @@ func TestProblems(t *testing.T) {
 		old, new string // in testdata/rack.yaml
 		want     []string
 	}{
-		"unknown field":   {"    rack: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", "    colour: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", []string{`46:5: server srv1: there is no field "colour"; the fields are bmc, declared, disk, mac, name, plan, port, rack, site, switch, uplinks`}},
+		"unknown field":   {"    rack: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", "    colour: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", []string{`46:5: server srv1: there is no field "colour"; the fields are bmc, bond, declared, disk, mac, name, plan, port, rack, site, switch, uplinks`}},
 		"unknown section": {"plans:", "flavours:", []string{`19:1: rack file: there is no field "flavours"; the fields are domains, images, limits, networks, plans, pools, prefixes, servers, sites, switches, zones`, `47:11: server srv1: plan "c1.small" is not declared; declared are: none`, `63:11: server srv2: plan "c1.small" is not declared; declared are: none`}},
+		"a lone bond":     {"    disk: /dev/vda", "    bond: 17\n    disk: /dev/vda", []string{"55:11: server srv1: bond needs a second cable: declare it under uplinks"}},
 		"wrong type":      {" threads: 2\n", " threads: two\n", []string{"22:14: plan c1.small: threads must be a whole number, not text"}},
 		"a list for text": {"user: ferrodur", "user: [a]", []string{"37:11: switch sw1: user must be text, not a list"}},
 		"missing field":   {"    plan: c1.small\n    switch: sw1\n    port: swp1\n", "    switch: sw1\n    port: swp1\n", []string{"44:5: server srv1: plan is missing"}},

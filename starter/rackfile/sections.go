@@ -217,6 +217,10 @@ func readServer(o *object, cabling cabling) inventory.Server {
 			server.Others = append(server.Others, uplink)
 		}
 	}
+	if _, bonded := o.field("bond"); bonded {
+		server.Bond = o.count("bond")
+		cabling.checkBond(o, server)
+	}
 	o.check("disk", server.Disk, checkDisk)
 	if node, found := o.field("bmc"); !found {
 		o.wrong("bmc", "is missing")

@@ -147,8 +147,10 @@ type AllocateInput struct {
 	Others int      `json:"others,omitempty"` // further uplinks, with links of their own
 	// Network is the tenant's; empty: links. Server is who is provisioned: its switch says
 	// whether in a network.
-	Network string `json:"network,omitempty"`
-	Server  string `json:"server,omitempty"`
+	Network string   `json:"network,omitempty"`
+	Tagged  []string `json:"tagged,omitempty"` // networks in which an address of each family is wanted, too
+	Domain  string   `json:"domain,omitempty"` // of links and blocks; empty: the default one
+	Server  string   `json:"server,omitempty"`
 }
 
 // ReleaseInput gives back all that an owner holds.
@@ -199,13 +201,15 @@ type SetBootTargetInput struct {
 
 // InstallTarget says what is to be installed, and for whom.
 type InstallTarget struct {
-	Instance string   `json:"instance"`
-	Image    string   `json:"image"`
-	Hostname string   `json:"hostname"`
-	SSHKeys  []string `json:"ssh_keys"`
-	Links    Links    `json:"links"`
-	Others   []Links  `json:"others,omitempty"` // of the server's further uplinks
-	UserData bool     `json:"user_data,omitempty"`
+	Instance string       `json:"instance"`
+	Image    string       `json:"image"`
+	Hostname string       `json:"hostname"`
+	SSHKeys  []string     `json:"ssh_keys"`
+	Links    Links        `json:"links"`
+	Others   []Links      `json:"others,omitempty"` // of the server's further uplinks
+	Tagged   []Membership `json:"tagged,omitempty"`
+	Bonded   bool         `json:"bonded,omitempty"` // all uplinks are one, with Links
+	UserData bool         `json:"user_data,omitempty"`
 }
 
 // AwaitAgentInput waits until the agent of a boot target is up. Phase bounds each phase.

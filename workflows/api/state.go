@@ -60,6 +60,7 @@ type State struct {
 	Server    Server         `json:"server,omitzero"`
 	Addresses Links          `json:"addresses,omitzero"`
 	Others    []Links        `json:"others,omitempty"`  // links of the server's further uplinks
+	Tagged    []Membership   `json:"tagged,omitempty"`  // networks whose frames come tagged
 	Blocks    []netip.Prefix `json:"blocks,omitempty"`  // routed to the server
 	Elastic   []netip.Prefix `json:"elastic,omitempty"` // blocks that are at the instance, routed to the server
 	DNSName   string         `json:"dns_name,omitempty"`

@@ -63,6 +63,13 @@ type ConfigurePortInput struct {
 	Again    bool   `json:"again,omitempty"`
 	Instance string `json:"instance,omitempty"`
 	Network  string `json:"network,omitempty"` // of a tenant; empty: the port is routed
+	// Tagged are further networks of the tenant, whose frames are tagged.
+	Tagged []string `json:"tagged,omitempty"`
+	Domain string   `json:"domain,omitempty"` // of the links; empty: the default one
+	// Bond is the link aggregation group that the port is a member of; 0: none. With
+	// MultiChassis it has members on another switch, too.
+	Bond         int  `json:"bond,omitempty"`
+	MultiChassis bool `json:"multi_chassis,omitempty"`
 }
 
 // Cable names the server, and which of its uplinks where that is not the one it boots by.

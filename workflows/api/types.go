@@ -19,6 +19,8 @@ type Order struct {
 	Blocks   Blocks   `json:"blocks,omitzero"`    // routed to the instance
 	BGP      *BGP     `json:"bgp,omitempty"`      // by which the instance announces its blocks itself; nil: the switch routes them to it
 	Network  string   `json:"network,omitempty"`  // the VLAN that the server is in; empty: it has routed links
+	Tagged   []string `json:"tagged,omitempty"`   // further networks, whose frames come tagged (IEEE 802.1Q); none without Network
+	Domain   string   `json:"domain,omitempty"`   // routing domain of links and blocks, a VRF of the switches; empty: the default one
 	SSHKeys  []string `json:"ssh_keys"`           // public keys, authorized_keys form
 	// UserData says that the inventory holds user data for this order. The content
 	// itself never enters Temporal.
@@ -94,6 +96,7 @@ type Server struct {
 	Port   string   `json:"port"`
 	MAC    string   `json:"mac"`
 	Others []Uplink `json:"others,omitempty"` // uplinks beside the one that it boots by
+	Bond   int      `json:"bond,omitempty"`   // the link aggregation group that they are in for a tenant; 0: none
 	// LLDP says that its switch tells by LLDP what is cabled where.
 	LLDP bool `json:"lldp,omitempty"`
 }
@@ -108,6 +111,20 @@ type Uplink struct {
 // Uplinks are all cables of a server, the one that it boots by first.
 func (s Server) Uplinks() []Uplink {
 	return append([]Uplink{{Switch: s.Switch, Port: s.Port, MAC: s.MAC}}, s.Others...)
+}
+
+// Bonds tells whether its uplinks are one for a tenant. Links end at one switch: there is no
+// bond for them where the uplinks lead to two.
+func (s Server) Bonds(routed bool) bool { return s.Bond > 0 && !(routed && s.Spread()) }
+
+// Spread tells whether the uplinks lead to more than one switch.
+func (s Server) Spread() bool {
+	for _, other := range s.Others {
+		if other.Switch != s.Switch {
+			return true
+		}
+	}
+	return false
 }
 
 // Link is a point-to-point network between a switch port and a server: an IPv4 /31
@@ -135,6 +152,13 @@ func (l Links) List() []Link {
 	return links
 }
 
+// Membership is what an instance has in a network.
+type Membership struct {
+	Network string `json:"network"`
+	VLAN    int    `json:"vlan"`           // 1 to 4094
+	Links   Links  `json:"links,omitzero"` // the instance's addresses there
+}
+
 // Blocks are prefix lengths of blocks that are routed to an instance; 0: no block of that
 // family.
 type Blocks struct {
@@ -156,6 +180,7 @@ type BGP struct {
 type Allocated struct {
 	Links
 	Others []Links        `json:"others,omitempty"` // of further uplinks
+	Tagged []Membership   `json:"tagged,omitempty"` // in the order in which they were asked for
 	Blocks []netip.Prefix `json:"blocks,omitempty"`
 }
 
