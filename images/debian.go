@@ -35,7 +35,7 @@ const imageKernel = "linux-image-cloud-amd64"
 // imagePackages is a small Debian that cloud-init can configure.
 var imagePackages = []string{
 	imageKernel, "systemd-sysv", "udev", "dbus", "ifupdown", "iproute2", "isc-dhcp-client", "netbase", "ca-certificates", "ifenslave",
-	"openssh-server", "sudo", "cloud-init", "cloud-guest-utils", "gdisk", "e2fsprogs", "procps", "less", "vim-tiny", "zstd",
+	"openssh-server", "sudo", "cloud-init", "cloud-guest-utils", "gdisk", "e2fsprogs", "procps", "iputils-ping", "less", "vim-tiny", "zstd",
 }
 
 //go:embed debian

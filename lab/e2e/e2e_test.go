@@ -1,6 +1,7 @@
 // Package e2e tests all of Ferrodur on the virtual rack: real servers, BMCs, switch,
 // Temporal and PostgreSQL. Every check looks at the real thing, never at a workflow's
-// word alone. The tests share one stack and run one after another.
+// word alone. The tests share one stack and run one after another, but for those of
+// TestServersSideBySide.
 package e2e
 
 import (
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -117,7 +119,7 @@ func newTenant(t *testing.T) tenant {
 	must(t, err)
 	key, err := ssh.NewSignerFromKey(private)
 	must(t, err)
-	name := regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(strings.TrimPrefix(t.Name(), "Test"), "$1-$2")
+	name := regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(strings.TrimPrefix(path.Base(t.Name()), "Test"), "$1-$2")
 	return tenant{order: strings.ToLower(name + "-" + rand.Text()[:8]), key: key}
 }
 

@@ -19,25 +19,25 @@ import (
 // bridged is the server at the switch of VLANs.
 const bridged = "s3"
 
-// A server at a switch of VLANs is enrolled in the one, and lives as a tenant's in the
-// other, with an address of its network.
-func TestServerInANetwork(t *testing.T) {
+// inANetwork: a server at a switch of VLANs is enrolled in the one, and lives as a tenant's in
+// the other, with an address of its network.
+func inANetwork(t *testing.T) {
+	t.Parallel()
 	ctx := within(t, 12*time.Minute)
-	enrolled(ctx, t)
-	boot, blue := rack.Networks()[0], rack.Networks()[1]
+	boot, blue, green := rack.Networks()[0], rack.Networks()[1], rack.Networks()[2]
 	mustFindWrongCable(ctx, t, boot.VLAN)
 	enroll(ctx, t, bridged)
 	awaitEnrolled(ctx, t, bridged)
 
 	c := newTenant(t)
 	order := c.asks()
-	order.Plan, order.Network = rack.BridgedPlanName, blue.Name
+	order.Plan, order.Network, order.Tagged = rack.BridgedPlanName, blue.Name, []string{green.Name}
 	must(t, world.Client.Provision(ctx, order))
 	await(ctx, t, c.id(), "the install", func(_ api.State, p api.Progress) bool { return p.Phase == "writing" })
-	mustBeIn(ctx, t, bridged, boot.VLAN)
+	mustBeIn(ctx, t, bridged, fmt.Sprintf("access [] %d", boot.VLAN))
 	state, err := world.Client.WaitActive(ctx, c.order)
 	must(t, err)
-	mustBeIn(ctx, t, bridged, blue.VLAN)
+	mustBeIn(ctx, t, bridged, fmt.Sprintf("native-untagged [%d] %d", green.VLAN, blue.VLAN))
 	for i, address := range []netip.Prefix{state.Addresses.IPv4.Server, state.Addresses.IPv6.Server} {
 		if address.Masked() != blue.Prefixes[i] {
 			t.Errorf("the server's address %s is not in %s", address, blue.Prefixes[i])
@@ -46,9 +46,24 @@ func TestServerInANetwork(t *testing.T) {
 	if seen := c.login(ctx, t, state); !strings.Contains(seen, state.Addresses.IPv4.Server.String()) || !strings.Contains(seen, state.Addresses.IPv6.Server.String()) {
 		t.Errorf("the machine says: %s", seen)
 	}
+	mustReachTagged(ctx, t, c, state, green)
 	c.giveBack(ctx, t)
-	mustHoldNothing(ctx, t)
 	mustBeWiped(t, bridged)
+}
+
+// mustReachTagged has the tenant's machine ask the gateways of a network whose frames come tagged,
+// each from the address that the machine has there.
+func mustReachTagged(ctx context.Context, t *testing.T, c tenant, state api.State, network rack.Network) {
+	t.Helper()
+	for _, link := range state.Tagged[0].Links.List() {
+		ping := fmt.Sprintf("ping -c 3 -W 5 -I %s %s", link.Server.Addr(), link.Switch.Addr())
+		if output, err := world.Login(ctx, state.Addresses, "debian", c.key, ping); err != nil {
+			t.Errorf("%s in network %s: %v\n%s", ping, network.Name, err, output)
+		}
+		if !slices.Contains(network.Prefixes, link.Server.Masked()) {
+			t.Errorf("the address %s is not of network %s", link.Server, network.Name)
+		}
+	}
 }
 
 // mustFindWrongCable declares the server at another port than that which it is cabled to, and
@@ -74,7 +89,7 @@ func mustFindWrongCable(ctx context.Context, t *testing.T, vlan int) {
 	must(t, err)
 	wrong := filepath.Join(t.TempDir(), "rack.yaml")
 	must(t, os.WriteFile(wrong, []byte(strings.NewReplacer(
-		"port: "+server.Port, "port: "+other, "ports: ["+server.Port+"]", fmt.Sprintf("ports: [%s, %s]", server.Port, other),
+		"port: "+server.Port+"\n", "port: "+other+"\n", "ports: ["+server.Port, fmt.Sprintf("ports: [%s, %s", other, server.Port),
 	).Replace(string(text))), 0o600))
 	apply(ctx, t, wrong)
 	onSwitch("clear Port %s trunks -- set Port %s vlan_mode=access tag=%d", server.Port, server.Port, vlan)
@@ -101,13 +116,13 @@ func apply(ctx context.Context, t *testing.T, file string) {
 }
 
 // mustBeIn reads the server's port past Ferrodur's workflows.
-func mustBeIn(ctx context.Context, t *testing.T, server string, vlan int) {
+func mustBeIn(ctx context.Context, t *testing.T, server, want string) {
 	t.Helper()
 	declared, err := world.Inventory.Server(ctx, server)
 	must(t, err)
 	line, err := world.BridgePort(ctx, declared.Port)
 	must(t, err)
-	if want := fmt.Sprintf("access [] %d", vlan); line != want {
+	if line != want {
 		t.Errorf("port %s is %q, want %q", declared.Port, line, want)
 	}
 }

@@ -69,11 +69,23 @@ func TestWorkersKilledAndSwitchAway(t *testing.T) {
 	}
 }
 
-// An install that never calls home is waited for, tried again, and parked with the reason;
-// an operator mends the cause, and a retry succeeds.
-func TestNeverCallsHome(t *testing.T) {
-	ctx := within(t, 15*time.Minute)
+// What goes on at different servers at the same time, at the end of which nothing is held.
+func TestServersSideBySide(t *testing.T) {
+	ctx := within(t, 20*time.Minute)
 	enrolled(ctx, t)
+	t.Run("servers", func(t *testing.T) {
+		t.Run("InANetwork", inANetwork)
+		t.Run("NeverCallsHome", neverCallsHome)
+		t.Run("AbortDuringInstall", abortDuringInstall)
+	})
+	mustHoldNothing(ctx, t)
+}
+
+// neverCallsHome: an install that never calls home is waited for, tried again, and parked with
+// the reason; an operator mends the cause, and a retry succeeds.
+func neverCallsHome(t *testing.T) {
+	t.Parallel()
+	ctx := within(t, 15*time.Minute)
 	must(t, world.BlockCallHome(ctx))
 	unblocked := false
 	t.Cleanup(func() {
@@ -126,14 +138,13 @@ func TestNeverCallsHome(t *testing.T) {
 	}
 	c.login(ctx, t, state)
 	c.giveBack(ctx, t)
-	mustHoldNothing(ctx, t)
 	mustBeWiped(t, state.Server.Name)
 }
 
-// An abort in the middle of an install leaves nothing held, and no tenant's data.
-func TestAbortDuringInstall(t *testing.T) {
+// abortDuringInstall: an abort in the middle of an install leaves no tenant's data.
+func abortDuringInstall(t *testing.T) {
+	t.Parallel()
 	ctx := within(t, 8*time.Minute)
-	enrolled(ctx, t)
 	c := newTenant(t)
 	must(t, world.Client.Provision(ctx, c.asks()))
 	state := await(ctx, t, c.id(), "the install", func(s api.State, p api.Progress) bool {
@@ -149,7 +160,6 @@ func TestAbortDuringInstall(t *testing.T) {
 	if !errors.Is(err, client.ErrEnded) {
 		t.Errorf("the aborted order ended with %v", err)
 	}
-	mustHoldNothing(ctx, t)
 	mustBeWiped(t, state.Server.Name)
 }
 

@@ -81,7 +81,14 @@ func (m *Machine) arguments() ([]string, error) {
 	if c.KVM {
 		accelerator, processor = "kvm", "host"
 	}
-	nic := fmt.Sprintf("virtio-net-pci,id=%s,netdev=cable,mac=%s,bootindex=%d", nicID, c.MAC, boot.nicIndex())
+	// LACP leaves out a link whose speed and duplex are not known.
+	features := ",speed=10000,duplex=full"
+	if c.NoOffload {
+		for _, feature := range []string{"csum", "gso", "host_tso4", "host_tso6", "host_ecn", "host_ufo", "guest_csum", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo"} {
+			features += "," + feature + "=off"
+		}
+	}
+	nic := fmt.Sprintf("virtio-net-pci,id=%s,netdev=cable,mac=%s,bootindex=%d%s", nicID, c.MAC, boot.nicIndex(), features)
 	if c.Firmware == UEFI {
 		nic += ",romfile=" // no iPXE: the firmware's own PXE
 	}
@@ -89,12 +96,7 @@ func (m *Machine) arguments() ([]string, error) {
 	if c.Second != nil {
 		second = []string{
 			"-netdev", fmt.Sprintf("tap,id=second,ifname=%s,script=no,downscript=no", c.Second.Tap),
-			"-device", fmt.Sprintf("virtio-net-pci,netdev=second,mac=%s,romfile=", c.Second.MAC),
-		}
-	}
-	if c.NoOffload {
-		for _, feature := range []string{"csum", "gso", "host_tso4", "host_tso6", "host_ecn", "host_ufo", "guest_csum", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo"} {
-			nic += "," + feature + "=off"
+			"-device", fmt.Sprintf("virtio-net-pci,netdev=second,mac=%s,romfile=%s", c.Second.MAC, features),
 		}
 	}
 	arguments := []string{

@@ -62,7 +62,8 @@ type Server struct {
 	CPUs      int              `json:"cpus,omitempty"`       // 2
 	// Bridged cables it to the switch of VLANs; else to the router.
 	Bridged bool `json:"bridged,omitempty"`
-	// DualHomed gives it a second NIC, on a port of its own of the same switch.
+	// DualHomed gives it a second NIC, on a port of its own of the same switch. At the switch of
+	// VLANs the two are a bond.
 	DualHomed bool `json:"dual_homed,omitempty"`
 }
 

@@ -44,6 +44,7 @@ type declaredSwitch struct {
 type declaredServer struct {
 	Name, Plan, Switch, Port, MAC, BMC, User, Password string
 	SecondPort, SecondMAC                              string // empty: it has no second NIC
+	Bond                                               int    // 0: it has none
 }
 
 // writeRackFile writes the file that enrols the rack. Host keys are in the order of its
@@ -65,12 +66,15 @@ func (c Config) writeRackFile(hostKeys []string) error {
 	}
 	for n, server := range c.numbers() {
 		plan, at := planOf(server)
-		second, secondMAC := "", ""
+		second, secondMAC, bond := "", "", 0
 		if server.DualHomed {
 			second, secondMAC = secondPortName(n), secondMACOf(n)
 		}
+		if server.DualHomed && server.Bridged {
+			bond = n
+		}
 		values.Servers = append(values.Servers, declaredServer{
-			SecondPort: second, SecondMAC: secondMAC,
+			SecondPort: second, SecondMAC: secondMAC, Bond: bond,
 			Name:     serverName(n),
 			Plan:     plan,
 			Switch:   at,

@@ -71,6 +71,10 @@ networks:
     site: lab
     vlan: 200
     prefixes: ["203.0.113.192/26", "2001:db8:200::/64"]
+  - name: green
+    site: lab
+    vlan: 300
+    prefixes: ["198.51.100.224/27", "2001:db8:300::/64"]
 
 switches:
   - name: sw1
@@ -91,7 +95,7 @@ switches:
     user: ferrodur
     password: "file:DIR/secrets/sw2"
     host_key: ssh-ed25519 OTHER
-    ports: [swp3]
+    ports: [swp3, swp19]
     lldp: true
     provisioning:
       network: boot
@@ -129,6 +133,9 @@ servers:
     switch: sw2
     port: swp3
     mac: "52:54:00:fd:00:03"
+    uplinks:
+      - {switch: sw2, port: swp19, mac: "52:54:00:fd:01:03"}
+    bond: 3
     bmc:
       address: 192.0.2.13:623
       user: admin
@@ -142,7 +149,7 @@ func TestRackFile(t *testing.T) {
 	image := filepath.Join(t.TempDir(), "image.raw.zst")
 	must(t, os.WriteFile(image, encoder.EncodeAll(make([]byte, 1<<20), nil), 0o600))
 	config.Image = &rack.Image{Name: "debian-12", File: image}
-	config.Servers = append(config.Servers, rack.Server{Firmware: machine.BIOS, Bridged: true})
+	config.Servers = append(config.Servers, rack.Server{Firmware: machine.BIOS, Bridged: true, DualHomed: true})
 	config.Servers[0].DualHomed = true
 	must(t, rack.Up(t.Context(), config))
 

@@ -109,11 +109,12 @@ type Network struct {
 	Prefixes []netip.Prefix // the gateway has the first address of each
 }
 
-// Networks are the VLANs: the first is for provisioning, the second for tenants.
+// Networks are the VLANs: the first is for provisioning, the others for tenants.
 func Networks() []Network {
 	return []Network{
 		{Name: "boot", VLAN: 100, Prefixes: []netip.Prefix{netip.MustParsePrefix("203.0.113.128/26")}},
 		{Name: "blue", VLAN: 200, Prefixes: []netip.Prefix{netip.MustParsePrefix("203.0.113.192/26"), netip.MustParsePrefix("2001:db8:200::/64")}},
+		{Name: "green", VLAN: 300, Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.224/27"), netip.MustParsePrefix("2001:db8:300::/64")}},
 	}
 }
 

@@ -76,12 +76,18 @@ func (s *Stack) heldOnSwitches(ctx context.Context) ([]string, error) {
 	var held []string
 	for _, server := range status.Servers {
 		if server.Switch == rack.BridgeName {
-			vlans, err := s.BridgePort(ctx, server.Port)
+			declared, err := s.Inventory.Server(ctx, server.Name)
 			if err != nil {
 				return nil, err
 			}
-			if vlans != "trunk [4095] []" {
-				held = append(held, fmt.Sprintf("port %s is open: %s", server.Port, vlans))
+			for _, uplink := range declared.Uplinks() {
+				vlans, err := s.BridgePort(ctx, uplink.Port)
+				if err != nil {
+					return nil, err
+				}
+				if vlans != "trunk [4095] []" {
+					held = append(held, fmt.Sprintf("port %s is open: %s", uplink.Port, vlans))
+				}
 			}
 			continue
 		}
