@@ -41,11 +41,14 @@ var rooms = []room{
 	{folder: "activities", knows: "workflows/api ipam inventory bootsvc bmc switches bootsvc/job report"},
 
 	// The domain: none knows Temporal or another.
-	{folder: "ipam", knows: "report", never: temporal},
-	{folder: "inventory", knows: "report", never: temporal},
-	{folder: "bootsvc", knows: "bootsvc/job report", never: temporal},
+	{folder: "ipam", knows: "schema report", never: temporal},
+	{folder: "inventory", knows: "schema report", never: temporal},
+	{folder: "bootsvc", knows: "bootsvc/job schema report", never: temporal},
 	{folder: "bmc", knows: "report", never: temporal},
 	{folder: "switches", knows: "report", never: temporal},
+
+	// What those with tables have in common.
+	{folder: "schema", knows: "", never: temporal},
 
 	// What runs on, and what is written to, a server.
 	{folder: "images", knows: "bootsvc/agent bootsvc/job report", never: temporal},
@@ -58,7 +61,7 @@ var rooms = []room{
 
 	// The virtual rack drives the programs from outside, as an operator does. Nobody
 	// imports it but tests.
-	{folder: "lab", knows: "starter/progress client activities workflows/api ipam inventory bootsvc bootsvc/agent bootsvc/job bmc switches images report"},
+	{folder: "lab", knows: "starter/progress client activities workflows/api ipam inventory bootsvc bootsvc/agent bootsvc/job bmc switches images schema report"},
 	{folder: "docs", knows: "starter client workflows/api report"},
 }
 

@@ -36,12 +36,3 @@ type TakenError struct {
 func (e TakenError) Error() string {
 	return fmt.Sprintf("boot target %q: another server's boot target has the %s; correct the inventory or clear that target", e.ID, e.What)
 }
-
-// SchemaError says that the database was migrated by a newer program.
-type SchemaError struct {
-	Has, Knows int64 // versions
-}
-
-func (e SchemaError) Error() string {
-	return fmt.Sprintf("the schema bootsvc has version %d, this program knows %d: run the newer program", e.Has, e.Knows)
-}

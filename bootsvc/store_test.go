@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ferrodur/bootsvc/job"
+	"ferrodur/schema"
 )
 
 func TestSetReplacesAndKillsTheToken(t *testing.T) {
@@ -120,7 +121,7 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 	must(t, Migrate(t.Context(), pool))
 	_, err := pool.Exec(t.Context(), `INSERT INTO bootsvc.schema_version (version_id, is_applied) VALUES (99, true)`)
 	must(t, err)
-	var newer SchemaError
+	var newer schema.NewerError
 	if err := Migrate(t.Context(), pool); !errors.As(err, &newer) || newer.Has != 99 {
 		t.Errorf("migrate: %v", err)
 	}

@@ -144,15 +144,6 @@ func (e PortInUseError) Error() string {
 		e.Switch, e.Port, e.Server)
 }
 
-// SchemaError says that the database was migrated by a newer program.
-type SchemaError struct {
-	Has, Knows int64
-}
-
-func (e SchemaError) Error() string {
-	return fmt.Sprintf("the inventory's schema has version %d, this program knows up to %d: run a newer program", e.Has, e.Knows)
-}
-
 // InvalidError says that a declaration breaks a rule of the schema.
 type InvalidError struct {
 	What, Rule string

@@ -10,6 +10,7 @@ import (
 
 	"ferrodur/inventory"
 	"ferrodur/lab/postgres"
+	"ferrodur/schema"
 )
 
 func TestMigrateManyAtOnce(t *testing.T) {
@@ -39,7 +40,7 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 	_, pool := migrated(t)
 	_, err := pool.Exec(t.Context(), `INSERT INTO inventory.schema_version (version_id, is_applied) VALUES (99, true)`)
 	require.NoError(t, err)
-	var newer inventory.SchemaError
+	var newer schema.NewerError
 	require.ErrorAs(t, inventory.Migrate(t.Context(), pool), &newer)
 	require.EqualValues(t, 99, newer.Has)
 }

@@ -143,12 +143,3 @@ type InvalidError struct {
 
 func (e *InvalidError) Error() string { return e.What + ": " + e.Reason }
 func (e *InvalidError) refusal()      {}
-
-// SchemaError says that the database was migrated by a newer program.
-type SchemaError struct {
-	Has, Knows int64
-}
-
-func (e *SchemaError) Error() string {
-	return fmt.Sprintf("the schema ipam has version %d, this program knows up to %d: run the newer program", e.Has, e.Knows)
-}

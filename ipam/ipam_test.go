@@ -14,6 +14,7 @@ import (
 
 	"ferrodur/ipam"
 	"ferrodur/lab/postgres"
+	"ferrodur/schema"
 )
 
 func open(t testing.TB, pools ...ipam.Pool) (*ipam.Store, *pgxpool.Pool) {
@@ -244,7 +245,7 @@ func TestMigrateTogetherAndTooNew(t *testing.T) {
 	if _, err := database.Exec(t.Context(), `INSERT INTO ipam.schema_version (version_id, is_applied) VALUES (99999, true)`); err != nil {
 		t.Fatal(err)
 	}
-	var newer *ipam.SchemaError
+	var newer schema.NewerError
 	if err := ipam.Migrate(t.Context(), database); !errors.As(err, &newer) {
 		t.Errorf("a newer schema: %v", err)
 	}
