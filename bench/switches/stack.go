@@ -140,8 +140,11 @@ func (b *bench) declare(ctx context.Context, declared ...inventory.Switch) error
 		for n, port := range s.Ports {
 			b.numbered++
 			d.Servers = append(d.Servers, inventory.Server{
-				Name: server(s.Name, n), Site: site, Rack: "r1", Plan: "plan", Switch: s.Name, Port: port,
-				MAC: fmt.Sprintf("02:00:00:%02x:%02x:%02x", b.numbered>>16&0xff, b.numbered>>8&0xff, b.numbered&0xff),
+				Name: server(s.Name, n), Site: site, Rack: "r1", Plan: "plan",
+				Uplink: inventory.Uplink{
+					Switch: s.Name, Port: port,
+					MAC: fmt.Sprintf("02:00:00:%02x:%02x:%02x", b.numbered>>16&0xff, b.numbered>>8&0xff, b.numbered&0xff),
+				},
 				BMC: inventory.BMC{Address: fmt.Sprintf("127.0.0.1:%d", b.numbered), User: "admin", Password: inventory.SecretRef("file:" + b.secret())},
 			})
 		}
