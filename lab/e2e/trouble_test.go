@@ -69,7 +69,8 @@ func TestWorkersKilledAndSwitchAway(t *testing.T) {
 	}
 }
 
-// What goes on at different servers at the same time, at the end of which nothing is held.
+// What goes on at different servers at the same time, as far as `go test -parallel` allows, at
+// the end of which nothing is held.
 func TestServersSideBySide(t *testing.T) {
 	ctx := within(t, 20*time.Minute)
 	enrolled(ctx, t)
