@@ -77,8 +77,9 @@ type Config struct {
 
 // NIC is a network card and the port that it is cabled to.
 type NIC struct {
-	Tap string `json:"tap"`
-	MAC string `json:"mac"` // lower-case colon form
+	Namespace netns.Namespace `json:"namespace"` // that the tap is in
+	Tap       string          `json:"tap"`
+	MAC       string          `json:"mac"` // lower-case colon form
 }
 
 // Machine is one virtual server.

@@ -39,13 +39,22 @@ func (m *Machine) launch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	qemu, err := process.Start(process.Spec{
+	spec := process.Spec{
 		Name:      qemuName,
 		Dir:       m.dir,
 		Namespace: m.config.Namespace,
 		WorkDir:   m.dir,
 		Command:   append([]string{qemuProgram}, arguments...),
-	})
+	}
+	if nic := m.config.Second; nic != nil { // QEMU finds taps of its own namespace only
+		tap, err := nic.Namespace.OpenTap(nic.Tap)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = tap.Close() }()
+		spec.Files = []*os.File{tap}
+	}
+	qemu, err := process.Start(spec)
 	if err != nil {
 		return err
 	}
@@ -95,7 +104,7 @@ func (m *Machine) arguments() ([]string, error) {
 	var second []string
 	if c.Second != nil {
 		second = []string{
-			"-netdev", fmt.Sprintf("tap,id=second,ifname=%s,script=no,downscript=no", c.Second.Tap),
+			"-netdev", fmt.Sprintf("tap,id=second,fd=%d", process.FirstFile),
 			"-device", fmt.Sprintf("virtio-net-pci,netdev=second,mac=%s,romfile=%s", c.Second.MAC, features),
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 
 	"github.com/vishvananda/netlink"
 	vnetns "github.com/vishvananda/netns"
@@ -62,6 +63,32 @@ func (n Namespace) AddTap(name string) error {
 		return fmt.Errorf("add tap %s in %s: %w", name, n, err)
 	}
 	return n.Up(name)
+}
+
+// OpenTap opens a tap of the namespace for a machine, whichever namespace that runs in: tun(4),
+// "Universal TUN/TAP device driver" in the kernel's documentation.
+func (n Namespace) OpenTap(name string) (tap *os.File, err error) {
+	err = n.Do(func() error {
+		const device = "/dev/net/tun"
+		number, err := unix.Open(device, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+		if err != nil {
+			return err
+		}
+		request, err := unix.NewIfreq(name)
+		if err == nil {
+			request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR | unix.IFF_ONE_QUEUE)
+			err = unix.IoctlIfreq(number, unix.TUNSETIFF, request)
+		}
+		if err != nil {
+			return errors.Join(err, unix.Close(number))
+		}
+		tap = os.NewFile(uintptr(number), device)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open tap %s of %s: %w", name, n, err)
+	}
+	return tap, nil
 }
 
 // Up brings an interface up.

@@ -28,7 +28,9 @@ var (
 	ErrSurvived = errors.New("process survived SIGKILL")
 )
 
-const firstExtraFile = 3 // after standard input, output and error
+// FirstFile is the number by which a program knows the first of a Spec's Files: after
+// standard input, output and error.
+const FirstFile = 3
 
 // Spec describes a program to be run.
 type Spec struct {
@@ -38,6 +40,7 @@ type Spec struct {
 	Command   []string        // program and arguments. No secrets: anyone can read them
 	Env       []string        // KEY=VALUE, added to the caller's environment
 	WorkDir   string          // empty: the caller's
+	Files     []*os.File      // that the program has open, from FirstFile on
 
 	// Credential runs the program as another user; nil: as the caller.
 	Credential *syscall.Credential
@@ -76,6 +79,7 @@ func Start(spec Spec) (*Process, error) {
 	command := exec.Command(spec.Command[0], spec.Command[1:]...)
 	command.Env = append(os.Environ(), spec.Env...)
 	command.Dir = spec.WorkDir
+	command.ExtraFiles = spec.Files
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: spec.Credential}
 	if spec.DieWithParent {
@@ -102,9 +106,9 @@ func launch(command *exec.Cmd, spec Spec) (*Process, error) {
 			launched <- outcome{err: err}
 			return
 		}
-		// Nothing but the standard files is passed on. A caller that was itself started by a
+		// Nothing but the standard files, and those named, is passed on. A caller that was itself started by a
 		// BMC has the BMC's sockets open, and they must not live on in the machine.
-		if err := unix.CloseRange(firstExtraFile, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		if err := unix.CloseRange(FirstFile, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 			launched <- outcome{err: err}
 			return
 		}

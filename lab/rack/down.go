@@ -79,7 +79,7 @@ func (c Config) powerOff(ctx context.Context, n int) error {
 // namespace that holds them.
 func (c Config) sweep(ctx context.Context) error {
 	var failures []error
-	for _, namespace := range []netns.Namespace{c.Site(), c.Switch(), c.Bridge()} {
+	for _, namespace := range []netns.Namespace{c.Site(), c.Switch(), c.Bridge(), c.Second()} {
 		failures = append(failures, evict(ctx, namespace), namespace.Delete())
 	}
 	return errors.Join(failures...)

@@ -24,7 +24,8 @@ func (c Config) cable() error {
 			c.switchOf(server).AddTap(portName(n)),
 		)
 		if err == nil && server.DualHomed {
-			err = c.switchOf(server).AddTap(secondPortName(n))
+			at, _ := c.secondSwitchOf(server)
+			err = at.AddTap(secondPortName(n))
 		}
 		if err != nil {
 			return err

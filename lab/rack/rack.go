@@ -62,8 +62,8 @@ type Server struct {
 	CPUs      int              `json:"cpus,omitempty"`       // 2
 	// Bridged cables it to the switch of VLANs; else to the router.
 	Bridged bool `json:"bridged,omitempty"`
-	// DualHomed gives it a second NIC, on a port of its own of the same switch. At the switch of
-	// VLANs the two are a bond.
+	// DualHomed gives it a second NIC, which is cabled to another router; or to the same switch of
+	// VLANs, where the two are a bond.
 	DualHomed bool `json:"dual_homed,omitempty"`
 }
 
@@ -158,7 +158,7 @@ func (c Config) claim() error {
 	earlier, err := read(c.Dir)
 	switch {
 	case errors.Is(err, ErrNoRack):
-		if c.Site().Exists() || c.Switch().Exists() || c.Bridge().Exists() {
+		if c.Site().Exists() || c.Switch().Exists() || c.Bridge().Exists() || c.Second().Exists() {
 			return fmt.Errorf("prefix %s: %w: choose another, or take that rack down: lab down --prefix %s", c.Prefix, ErrPrefixTaken, c.Prefix)
 		}
 	case err != nil:
@@ -219,7 +219,8 @@ func (c Config) startServer(ctx context.Context, n int, server Server) error {
 		NoOffload: server.Bridged,
 	}
 	if server.DualHomed {
-		config.Second = &machine.NIC{Tap: secondPortName(n), MAC: secondMACOf(n)}
+		at, _ := c.secondSwitchOf(server)
+		config.Second = &machine.NIC{Namespace: at, Tap: secondPortName(n), MAC: secondMACOf(n)}
 	}
 	if _, err := machine.Define(c.machineDir(n), config); err != nil {
 		return err

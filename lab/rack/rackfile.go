@@ -43,7 +43,7 @@ type declaredSwitch struct {
 
 type declaredServer struct {
 	Name, Plan, Switch, Port, MAC, BMC, User, Password string
-	SecondPort, SecondMAC                              string // empty: it has no second NIC
+	SecondSwitch, SecondPort, SecondMAC                string // empty: it has no second NIC
 	Bond                                               int    // 0: it has none
 }
 
@@ -66,15 +66,7 @@ func (c Config) writeRackFile(hostKeys []string) error {
 	}
 	for n, server := range c.numbers() {
 		plan, at := planOf(server)
-		second, secondMAC, bond := "", "", 0
-		if server.DualHomed {
-			second, secondMAC = secondPortName(n), secondMACOf(n)
-		}
-		if server.DualHomed && server.Bridged {
-			bond = n
-		}
-		values.Servers = append(values.Servers, declaredServer{
-			SecondPort: second, SecondMAC: secondMAC, Bond: bond,
+		declared := declaredServer{
 			Name:     serverName(n),
 			Plan:     plan,
 			Switch:   at,
@@ -83,7 +75,15 @@ func (c Config) writeRackFile(hostKeys []string) error {
 			BMC:      bmcAddress(n).String(),
 			User:     BMCUser,
 			Password: c.secretReference(bmcName(n)),
-		})
+		}
+		if server.DualHomed {
+			_, declared.SecondSwitch = c.secondSwitchOf(server)
+			declared.SecondPort, declared.SecondMAC = secondPortName(n), secondMACOf(n)
+		}
+		if server.DualHomed && server.Bridged {
+			declared.Bond = n
+		}
+		values.Servers = append(values.Servers, declared)
 	}
 	rackFile, err := template.New(RackFile).Parse(rackFileText)
 	if err != nil {

@@ -84,7 +84,7 @@ switches:
     user: ferrodur
     password: "file:DIR/secrets/sw1"
     host_key: ssh-ed25519 KEY
-    ports: [swp1, swp2, swp17]
+    ports: [swp1, swp2]
     lldp: true
     provisioning:
       reach: [192.0.2.1/32]
@@ -100,6 +100,17 @@ switches:
     provisioning:
       network: boot
       circuit_id: vlan100
+  - name: sw3
+    site: lab
+    platform: frr
+    address: 192.0.2.8:22
+    user: ferrodur
+    password: "file:DIR/secrets/sw3"
+    host_key: ssh-ed25519 THIRD
+    ports: [swp17]
+    lldp: true
+    provisioning:
+      reach: [192.0.2.1/32]
 
 servers:
   - name: s1
@@ -110,7 +121,7 @@ servers:
     port: swp1
     mac: "52:54:00:fd:00:01"
     uplinks:
-      - {switch: sw1, port: swp17, mac: "52:54:00:fd:01:01"}
+      - {switch: sw3, port: swp17, mac: "52:54:00:fd:01:01"}
     bmc:
       address: 192.0.2.11:623
       user: admin
@@ -167,6 +178,7 @@ func TestRackFile(t *testing.T) {
 		"DIGEST", strings.Fields(string(sum))[0],
 		"KEY", key("sw1"),
 		"OTHER", key("sw2"),
+		"THIRD", key("sw3"),
 		"DIR", config.Dir,
 	).Replace(wantRackFile)
 	if string(text) != want {

@@ -27,7 +27,8 @@ type device struct {
 	Networks                 []Network      // of a switch of VLANs
 }
 
-// devices are the router, and the switch of VLANs if a server is cabled to it.
+// devices are the router, and the switch of VLANs and the second router where servers are
+// cabled to them.
 func (c Config) devices() []device {
 	at := Layout()
 	router := device{
@@ -41,21 +42,31 @@ func (c Config) devices() []device {
 	for _, network := range bridge.Networks {
 		bridge.Routed = append(bridge.Routed, network.Prefixes...)
 	}
+	second := device{
+		Name: SecondName, Platform: "frr", Namespace: c.Second(), Management: at.Second,
+		UplinkSite: at.SecondUplinkSite, UplinkSwitch: at.SecondUplinkSwitch,
+	}
 	for n, server := range c.numbers() {
-		at := &router
+		first, further := &router, &second
 		if server.Bridged {
-			at = &bridge
+			first, further = &bridge, &bridge
 		}
-		at.Ports = append(at.Ports, portName(n))
+		first.Ports = append(first.Ports, portName(n))
 		if server.DualHomed {
-			at.Seconds = append(at.Seconds, secondPortName(n))
+			further.Seconds = append(further.Seconds, secondPortName(n))
 		}
 	}
-	if len(bridge.Ports) == 0 {
-		return []device{router}
+	all := []device{router}
+	for _, d := range []device{bridge, second} {
+		if len(d.AllPorts()) > 0 {
+			all = append(all, d)
+		}
 	}
-	return []device{router, bridge}
+	return all
 }
+
+// AllPorts are those that servers boot by, and those of second NICs.
+func (d device) AllPorts() []string { return slices.Concat(d.Ports, d.Seconds) }
 
 // Address is where its SSH server listens.
 func (d device) Address() netip.AddrPort { return netip.AddrPortFrom(d.Management, sshPort) }
@@ -66,6 +77,15 @@ func (c Config) switchOf(server Server) netns.Namespace {
 		return c.Bridge()
 	}
 	return c.Switch()
+}
+
+// secondSwitchOf is the namespace, and the name, of the switch that a server's second NIC is
+// cabled to.
+func (c Config) secondSwitchOf(server Server) (netns.Namespace, string) {
+	if server.Bridged {
+		return c.Bridge(), BridgeName
+	}
+	return c.Second(), SecondName
 }
 
 // startSwitches starts the switches, whose DHCP relays ask the site's boot service, and
@@ -92,7 +112,7 @@ func (c Config) startSwitches(ctx context.Context) ([]string, error) {
 
 func (d device) config(dir, password string) tor.Config {
 	config := tor.Config{
-		Name: d.Name, Namespace: d.Namespace, Dir: dir, Address: d.Address(), User: SwitchUser, Password: password, Ports: slices.Concat(d.Ports, d.Seconds),
+		Name: d.Name, Namespace: d.Namespace, Dir: dir, Address: d.Address(), User: SwitchUser, Password: password, Ports: d.AllPorts(),
 		Relay: tor.Relay{Server: Layout().Boot, Uplink: uplinkOfSwitch, Ports: d.Ports},
 	}
 	if len(d.Networks) == 0 {

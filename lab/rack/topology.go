@@ -38,12 +38,15 @@ import (
 //
 // Servers may be cabled to a second switch instead, sw2 (Open vSwitch): 192.0.2.10, by
 // 192.0.2.130/31 and 2001:db8:0:2::/127 from the site. Its ports are in VLANs, each with a
-// gateway on the switch: see Networks.
+// gateway on the switch: see Networks. Second NICs are cabled to a second router, sw3:
+// 192.0.2.8, by 192.0.2.132/31 and 2001:db8:0:3::/127. The site has no routes to what is
+// behind it.
 const (
 	SiteName   = "lab"
 	RackName   = "r1"
 	SwitchName = "sw1" // the router
 	BridgeName = "sw2" // the switch of VLANs
+	SecondName = "sw3" // the router that second NICs are cabled to
 	PlanName   = "c1.small"
 	// BridgedPlanName is the plan of servers that are cabled to the switch of VLANs.
 	BridgedPlanName = "v1.small"
@@ -64,11 +67,15 @@ type Addresses struct {
 	Boot         netip.Addr // the site's workers
 	Switch       netip.Addr // management of the router
 	Bridge       netip.Addr // management of the switch of VLANs
+	Second       netip.Addr // management of the second router
 	UplinkSite   [2]netip.Prefix
 	UplinkSwitch [2]netip.Prefix
 	// The cable to the switch of VLANs.
 	BridgeUplinkSite   [2]netip.Prefix
 	BridgeUplinkSwitch [2]netip.Prefix
+	// The cable to the second router.
+	SecondUplinkSite   [2]netip.Prefix
+	SecondUplinkSwitch [2]netip.Prefix
 	Provisioning       netip.Prefix // servers that run the agent
 	Tenant             netip.Prefix // servers that run a tenant's system
 	Routed             netip.Prefix // blocks of instances
@@ -82,6 +89,7 @@ func Layout() Addresses {
 		Boot:   netip.MustParseAddr("192.0.2.1"),
 		Switch: netip.MustParseAddr("192.0.2.9"),
 		Bridge: netip.MustParseAddr("192.0.2.10"),
+		Second: netip.MustParseAddr("192.0.2.8"),
 		UplinkSite: [2]netip.Prefix{
 			netip.MustParsePrefix("192.0.2.128/31"), netip.MustParsePrefix("2001:db8:0:1::/127"),
 		},
@@ -93,6 +101,12 @@ func Layout() Addresses {
 		},
 		BridgeUplinkSwitch: [2]netip.Prefix{
 			netip.MustParsePrefix("192.0.2.131/31"), netip.MustParsePrefix("2001:db8:0:2::1/127"),
+		},
+		SecondUplinkSite: [2]netip.Prefix{
+			netip.MustParsePrefix("192.0.2.132/31"), netip.MustParsePrefix("2001:db8:0:3::/127"),
+		},
+		SecondUplinkSwitch: [2]netip.Prefix{
+			netip.MustParsePrefix("192.0.2.133/31"), netip.MustParsePrefix("2001:db8:0:3::1/127"),
 		},
 		Provisioning: netip.MustParsePrefix("203.0.113.0/25"),
 		Tenant:       netip.MustParsePrefix("198.51.100.0/25"),
@@ -148,9 +162,11 @@ func macOf(n int) string { return fmt.Sprintf("52:54:00:fd:00:%02x", n) }
 // Site returns the namespace of the site's network.
 func (c Config) Site() netns.Namespace { return netns.Namespace(c.Prefix + "-site") }
 
-// Switch returns the namespace of the router, and Bridge that of the switch of VLANs.
+// Switch returns the namespace of the router, Bridge that of the switch of VLANs, and Second
+// that of the second router.
 func (c Config) Switch() netns.Namespace { return netns.Namespace(c.Prefix + "-" + SwitchName) }
 func (c Config) Bridge() netns.Namespace { return netns.Namespace(c.Prefix + "-" + BridgeName) }
+func (c Config) Second() netns.Namespace { return netns.Namespace(c.Prefix + "-" + SecondName) }
 
 // The folders of the parts within the state folder.
 func (c Config) machineDir(n int) string      { return filepath.Join(c.Dir, "servers", serverName(n)) }

@@ -10,12 +10,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 
+	"ferrodur/inventory"
 	"ferrodur/lab/machine"
 	"ferrodur/lab/rack"
 	"ferrodur/workflows/api"
@@ -64,46 +66,50 @@ func (s *Stack) heldInDatabase(ctx context.Context) ([]string, error) {
 
 // heldOnSwitches reads the switches' running configuration: a closed port is shut and has
 // no address, or carries no VLAN.
-func (s *Stack) heldOnSwitches(ctx context.Context) ([]string, error) {
-	running, err := s.RunningConfig(ctx)
+func (s *Stack) heldOnSwitches(ctx context.Context) (held []string, err error) {
+	servers, err := s.Inventory.Servers(ctx, inventory.ServerFilter{})
 	if err != nil {
 		return nil, err
 	}
-	status, err := rack.Inspect(s.Rack)
-	if err != nil {
-		return nil, err
-	}
-	var held []string
-	for _, server := range status.Servers {
-		if server.Switch == rack.BridgeName {
-			declared, err := s.Inventory.Server(ctx, server.Name)
+	running := map[string]string{} // of routers
+	for _, server := range servers {
+		for _, uplink := range server.Uplinks() {
+			var found []string
+			if uplink.Switch == rack.BridgeName {
+				found, err = s.heldOnBridge(ctx, uplink.Port)
+			} else {
+				if running[uplink.Switch] == "" {
+					running[uplink.Switch], err = s.RunningConfig(ctx, uplink.Switch)
+				}
+				found = heldOnRouter(PortLines(running[uplink.Switch], uplink.Port), uplink.Port)
+			}
 			if err != nil {
 				return nil, err
 			}
-			for _, uplink := range declared.Uplinks() {
-				vlans, err := s.BridgePort(ctx, uplink.Port)
-				if err != nil {
-					return nil, err
-				}
-				if vlans != "trunk [4095] []" {
-					held = append(held, fmt.Sprintf("port %s is open: %s", uplink.Port, vlans))
-				}
-			}
-			continue
-		}
-		lines := PortLines(running, server.Port)
-		shut := false
-		for _, line := range lines {
-			shut = shut || line == "shutdown"
-			if strings.HasPrefix(line, "ip address") || strings.HasPrefix(line, "ipv6 address") {
-				held = append(held, fmt.Sprintf("port %s has %s", server.Port, line))
-			}
-		}
-		if !shut {
-			held = append(held, fmt.Sprintf("port %s is open", server.Port))
+			held = append(held, found...)
 		}
 	}
 	return held, nil
+}
+
+func (s *Stack) heldOnBridge(ctx context.Context, port string) ([]string, error) {
+	vlans, err := s.BridgePort(ctx, port)
+	if err != nil || vlans == "trunk [4095] []" {
+		return nil, err
+	}
+	return []string{fmt.Sprintf("port %s is open: %s", port, vlans)}, nil
+}
+
+func heldOnRouter(lines []string, port string) (held []string) {
+	for _, line := range lines {
+		if strings.HasPrefix(line, "ip address") || strings.HasPrefix(line, "ipv6 address") {
+			held = append(held, fmt.Sprintf("port %s has %s", port, line))
+		}
+	}
+	if !slices.Contains(lines, "shutdown") {
+		held = append(held, fmt.Sprintf("port %s is open", port))
+	}
+	return held
 }
 
 func (s *Stack) heldPower(context.Context) ([]string, error) {
@@ -120,10 +126,10 @@ func (s *Stack) heldPower(context.Context) ([]string, error) {
 	return held, nil
 }
 
-// RunningConfig reads the router's running configuration over SSH, with OpenSSH's
-// protocol library and the operators' password: none of Ferrodur's own driver.
-func (s *Stack) RunningConfig(ctx context.Context) (string, error) {
-	return s.OnSwitch(ctx, rack.SwitchName, "vtysh -c 'show running-config'")
+// RunningConfig reads a router's running configuration over SSH, with OpenSSH's protocol
+// library and the operators' password: none of Ferrodur's own driver.
+func (s *Stack) RunningConfig(ctx context.Context, router string) (string, error) {
+	return s.OnSwitch(ctx, router, "vtysh -c 'show running-config'")
 }
 
 // ConfigureByHand configures the router as an operator does at its CLI, past Ferrodur.
