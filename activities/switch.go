@@ -31,6 +31,7 @@ func (s *Switch) Register(r worker.ActivityRegistry) {
 	register(r, api.AuditSwitch, s.AuditSwitch)
 	register(r, api.ReadHostKey, s.ReadHostKey)
 	register(r, api.ReadNeighbours, s.ReadNeighbours)
+	register(r, api.ResolveHosts, s.ResolveHosts)
 }
 
 // ReadHostKey sees which key a switch offers. Nobody is logged in.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -29,7 +30,9 @@ type bench struct {
 	byHand   func(t *testing.T, lines ...string) // configures past Ferrodur
 	running  func(t *testing.T) string
 	announce func(t *testing.T, port string, who report.Neighbour) // by LLDP, at the other end of a port's cable
-	emulated *emulator.Device                                      // nil: real
+	// answer has a host answer for an address at the other end of a port's cable.
+	answer   func(t *testing.T, intent switches.Intent, host netip.Addr, mac net.HardwareAddr)
+	emulated *emulator.Device // nil: real
 	words
 }
 
@@ -73,6 +76,7 @@ var benches = map[string]func(*testing.T) *bench{
 			byHand:   func(t *testing.T, lines ...string) { rig.vtysh(t, append([]string{"configure terminal"}, lines...)...) },
 			running:  func(t *testing.T) string { return rig.vtysh(t, "show running-config") + rig.filters(t) },
 			announce: rig.announce,
+			answer:   rig.answer,
 			words: words{
 				foreign: func(port string) []string {
 					return []string{"ip route 203.0.113.128/25 blackhole", "interface " + port, "bandwidth 12345"}
@@ -101,6 +105,7 @@ var benches = map[string]func(*testing.T) *bench{
 					rig.onSwitch(t, "ovs-vsctl", "--columns=name,mtu_request", "list", "Interface")
 			},
 			announce: rig.announce,
+			answer:   rig.answer,
 			words: words{
 				foreign: func(port string) []string {
 					return []string{"set Port " + port + " external_ids:owner=ops other_config:rstp-enable=true", "set Bridge br0 fail_mode=standalone"}
@@ -218,6 +223,9 @@ func emulated(platform, names string, own words) func(*testing.T) *bench {
 			byHand:   func(t *testing.T, lines ...string) { t.Helper(); check(t, device.ByHand(lines...)) },
 			running:  func(*testing.T) string { return device.Running() },
 			announce: func(_ *testing.T, port string, who report.Neighbour) { device.Hear(port, who) },
+			answer: func(_ *testing.T, intent switches.Intent, host netip.Addr, mac net.HardwareAddr) {
+				device.Answer(intent.Port, intent.VRF, host, mac.String())
+			},
 		}
 	}
 }

@@ -23,6 +23,8 @@ type driver interface {
 	ports(ctx context.Context, cli *terminal) (map[string]bool, error)
 	// neighbours are who is heard by LLDP, by port.
 	neighbours(ctx context.Context, cli *terminal) (map[string][]report.Neighbour, error)
+	// resolve has the switch look for a host of a routed port, and is the table of who answers.
+	resolve(ctx context.Context, cli *terminal, intent Intent, host netip.Addr) (string, error)
 	// running is the text of the configuration in use, and read takes that apart:
 	// ErrUnreadable if it is not whole.
 	running(ctx context.Context, cli *terminal) (string, error)

@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -180,23 +181,24 @@ func (i *instance) route(ctx workflow.Context) (err error) {
 	return i.connect(ctx)
 }
 
-func (i *instance) connect(ctx workflow.Context) error {
-	return i.configurePorts(ctx, func(uplink int) api.ConfigurePortInput {
-		port := api.ConfigurePortInput{
-			Profile: api.TenantProfile, Links: i.state.Addresses, Blocks: slices.Concat(i.state.Blocks, i.state.Elastic),
-			BGP: i.order.BGP, Domain: i.order.Domain, Instance: i.state.ID, Network: i.order.Network, Tagged: i.order.Tagged,
-		}
-		switch {
-		case i.bonded():
-			port.Bond, port.MultiChassis = i.state.Server.Bond, i.state.Server.Spread()
-		case uplink == 0:
-		case len(i.state.Others) < uplink: // in a network the server is by one uplink
-			return quarantine(uplink)
-		default:
-			port.Links = i.state.Others[uplink-1]
-		}
-		return port
-	})
+func (i *instance) connect(ctx workflow.Context) error { return i.configurePorts(ctx, i.tenantPort) }
+
+// tenantPort is what the port of an uplink is while the tenant has the server.
+func (i *instance) tenantPort(uplink int) api.ConfigurePortInput {
+	port := api.ConfigurePortInput{
+		Profile: api.TenantProfile, Links: i.state.Addresses, Blocks: slices.Concat(i.state.Blocks, i.state.Elastic),
+		BGP: i.order.BGP, Domain: i.order.Domain, Instance: i.state.ID, Network: i.order.Network, Tagged: i.order.Tagged,
+	}
+	switch {
+	case i.bonded():
+		port.Bond, port.MultiChassis = i.state.Server.Bond, i.state.Server.Spread()
+	case uplink == 0:
+	case len(i.state.Others) < uplink: // in a network the server is by one uplink
+		return quarantine(uplink)
+	default:
+		port.Links = i.state.Others[uplink-1]
+	}
+	return port
 }
 
 // bonded tells whether the server's uplinks are one for the tenant.
@@ -214,8 +216,37 @@ func (i *instance) verify(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := i.resolve(ctx); err != nil {
+		return err
+	}
 	server := i.state.Server.Name
 	return do(i.bootWork(ctx, "no boot target for "+server, brief), api.ClearBootTarget, api.ClearBootTargetInput{Server: server})
+}
+
+// resolvePatience is how long a system that has called home may take to answer on all its
+// uplinks.
+const resolvePatience = 2 * time.Minute
+
+// resolve has the switches find the server at the other end of each routed uplink. In a network
+// they have no addresses to ask from, and a bond has one answer for all.
+func (i *instance) resolve(ctx workflow.Context) error {
+	if i.order.Network != "" || workflow.GetVersion(ctx, "resolve hosts", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return nil
+	}
+	uplinks := i.state.Server.Uplinks()
+	if i.bonded() {
+		uplinks = uplinks[:1]
+	}
+	for n, uplink := range uplinks {
+		port := i.tenantPort(n)
+		port.Server, port.Uplink = i.state.Server.Name, n
+		err := do(i.switchWork(ctx, fmt.Sprintf("%s answers on port %s of %s", port.Cable(), uplink.Port, uplink.Switch)), api.ResolveHosts,
+			api.ResolveHostsInput{ConfigurePortInput: port, Patience: resolvePatience})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // startUsage begins the tenancy in the books.

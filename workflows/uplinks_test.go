@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
+
 	"ferrodur/workflows/api"
 )
 
@@ -35,6 +37,29 @@ func TestTwoUplinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.mustHoldNothing(t)
+	if !slices.Equal(w.resolved, []string{"s1", "s1 uplink 2"}) {
+		t.Errorf("the switches found the server on %q", w.resolved)
+	}
+}
+
+// Another machine at the end of a cable parks the order, and once that is mended, a retry
+// goes on.
+func TestAnotherMachineAnswers(t *testing.T) {
+	w := newWorld(t)
+	w.uplinks = []api.Uplink{{Switch: "sw2", Port: "swp1", MAC: "52:54:00:00:00:02"}}
+	w.others = make([]api.ConfigurePortInput, 1)
+	w.faults[string(api.ResolveHosts)] = &fault{times: 1, before: true, err: temporal.NewNonRetryableApplicationError("another answers", api.ErrorOperator, nil)}
+	w.env.RegisterDelayedCallback(func() {
+		if state := w.state(t); state.Status != api.StatusParked || state.Reason != "verify: another answers" || w.instance != "parked" {
+			t.Errorf("the order is %s (%s), the instance %s", state.Status, state.Reason, w.instance)
+		}
+	}, time.Hour)
+	w.update(t, api.UpdateRetry, 2*time.Hour, nil)
+	w.update(t, api.UpdateReturn, 3*time.Hour, nil)
+	if err := w.run(api.WorkflowInstance, api.InstanceID(order.ID), order); err != nil {
+		t.Fatal(err)
+	}
+	w.mustHoldNothing(t)
 }
 
 // Uplinks that are bonded are one for a tenant, with the same addresses; those that lead to two
@@ -44,11 +69,12 @@ func TestBond(t *testing.T) {
 		second  string // switch
 		network string
 		want    api.ConfigurePortInput // of both ports, as far as the bond is concerned
+		asked   int                    // how often a switch has looked for the server
 	}{
-		"in a network, over two switches": {"sw2", "blue", api.ConfigurePortInput{Bond: 17, MultiChassis: true}},
-		"in a network, over one switch":   {"sw1", "blue", api.ConfigurePortInput{Bond: 17}},
-		"routed, over one switch":         {"sw1", "", api.ConfigurePortInput{Bond: 17}},
-		"routed, over two switches":       {"sw2", "", api.ConfigurePortInput{}},
+		"in a network, over two switches": {"sw2", "blue", api.ConfigurePortInput{Bond: 17, MultiChassis: true}, 0},
+		"in a network, over one switch":   {"sw1", "blue", api.ConfigurePortInput{Bond: 17}, 0},
+		"routed, over one switch":         {"sw1", "", api.ConfigurePortInput{Bond: 17}, 1},
+		"routed, over two switches":       {"sw2", "", api.ConfigurePortInput{}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -69,6 +95,9 @@ func TestBond(t *testing.T) {
 			w.update(t, api.UpdateReturn, 2*time.Hour, nil)
 			if err := w.run(api.WorkflowInstance, api.InstanceID(order.ID), order); err != nil {
 				t.Fatal(err)
+			}
+			if asked := len(w.resolved); asked != test.asked {
+				t.Errorf("the switches found the server on %q", w.resolved)
 			}
 			if w.first.Bond > 0 || w.others[0].Bond > 0 {
 				t.Errorf("closed ports are in a bond: %+v, %+v", w.first, w.others[0])

@@ -52,6 +52,7 @@ type world struct {
 	short    []string                 // hardware mismatches to report
 	heard    string                   // who the switch hears on the server's port, while it is powered
 	patience time.Duration            // that the last verification had
+	resolved []string                 // cables that a switch has found the server on
 }
 
 // fault makes runs of an activity fail. Before: without its effect; else the effect is
@@ -166,6 +167,17 @@ func newWorld(t *testing.T) *world {
 			return api.None{}, errors.New("test: the addresses were released with names on them")
 		}
 		w.name = ""
+		return api.None{}, nil
+	})
+	handle(w, api.ResolveHosts, func(in api.ResolveHostsInput) (api.None, error) {
+		port := w.first
+		if in.Uplink > 0 {
+			port = w.others[in.Uplink-1]
+		}
+		if port.Profile != api.TenantProfile || port.Links != in.Links || !w.powered {
+			return api.None{}, fmt.Errorf("test: nobody can answer on %s, which is %+v", in.Cable(), port)
+		}
+		w.resolved = append(w.resolved, in.Cable())
 		return api.None{}, nil
 	})
 	handle(w, api.ListElastic, func(api.ListElasticInput) ([]netip.Prefix, error) { return w.elastic, nil })

@@ -22,7 +22,7 @@ func Packages() []string {
 		[]string{"qemu-system-x86", "seabios", "ipxe-qemu", "ovmf"}, // servers and their firmware
 		[]string{"ipxe"},                 // the loader that TFTP serves
 		[]string{"openipmi", "ipmitool"}, // BMCs, and the tool that talks to them
-		[]string{"frr", "openvswitch-switch", "openssh-server", "isc-dhcp-relay", "lldpd", "sudo"}, // switches
+		[]string{"frr", "openvswitch-switch", "openssh-server", "isc-dhcp-relay", "lldpd", "iputils-ping", "sudo"}, // switches
 		[]string{"mmdebstrap", "zstd", "gdisk", "dosfstools", "mtools"},                            // images
 		[]string{"e2fsprogs", "cpio", "kmod", "grub-pc-bin", "grub-common"},
 		[]string{"grub-efi-amd64-bin"},

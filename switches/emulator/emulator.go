@@ -54,13 +54,14 @@ type Device struct {
 	signer   ssh.Signer
 	work     sync.WaitGroup
 
-	mu       sync.Mutex
-	platform platform // guarded by mu, as is what it keeps
-	faults   Faults
-	counts   Counts
-	open     map[net.Conn]bool
-	shells   int
-	heard    []heard
+	mu        sync.Mutex
+	platform  platform // guarded by mu, as is what it keeps
+	faults    Faults
+	counts    Counts
+	open      map[net.Conn]bool
+	shells    int
+	heard     []heard
+	answering []answering
 }
 
 // platform is the dialect of one vendor. Its methods run one at a time.

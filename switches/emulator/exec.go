@@ -36,7 +36,12 @@ func (d *Device) execute(dialect programs, channel ssh.Channel, line string) {
 	d.mu.Lock()
 	status := 1
 	if refuse := d.faults.Refuse; refuse == nil || refuse(line) == "" {
-		status = dialect.run(p)
+		if text, is := d.lookUp(line); is {
+			p.output.WriteString(text + "\n")
+			status = 0
+		} else {
+			status = dialect.run(p)
+		}
 	} else {
 		p.complaint.WriteString(refuse(line) + "\n")
 	}

@@ -75,6 +75,9 @@ func (s *shell) answer(dialogue dialogue, line string) (string, bool) {
 	if ignore := d.faults.Ignore; ignore != nil && ignore(line) {
 		return "", false
 	}
+	if text, is := s.device.lookUp(line); is {
+		return text, false
+	}
 	return dialogue.answer(line)
 }
 

@@ -18,6 +18,7 @@ const (
 	AuditSwitch    Activity[AuditSwitchInput, AuditReport]       = "AuditSwitch"
 	ReadHostKey    Activity[SwitchRef, HostKey]                  = "ReadHostKey"
 	ReadNeighbours Activity[ReadNeighboursInput, PortNeighbours] = "ReadNeighbours"
+	ResolveHosts   Activity[ResolveHostsInput, None]             = "ResolveHosts"
 )
 
 // RequestPort hands a change to a switch's workflow, and starts that if need be. It is on
@@ -102,6 +103,12 @@ type ReadNeighboursInput struct {
 // PortNeighbours are who announces himself by LLDP on a port.
 type PortNeighbours struct {
 	Neighbours []report.Neighbour `json:"neighbours,omitempty"`
+}
+
+// ResolveHostsInput waits for who should answer on a port that was configured so.
+type ResolveHostsInput struct {
+	ConfigurePortInput
+	Patience time.Duration `json:"patience_ns"` // while the switch is there
 }
 
 // PortChange says what was changed on a port, line by line; a second run changes nothing.
