@@ -23,7 +23,7 @@ func Packages() []string {
 		[]string{"ipxe"},                 // the loader that TFTP serves
 		[]string{"openipmi", "ipmitool"}, // BMCs, and the tool that talks to them
 		[]string{"frr", "openvswitch-switch", "openssh-server", "isc-dhcp-relay", "lldpd", "iputils-ping", "sudo"}, // switches
-		[]string{"mmdebstrap", "zstd", "gdisk", "dosfstools", "mtools"},                            // images
+		[]string{"mmdebstrap", "zstd", "gdisk", "dosfstools", "mtools"},                                            // images
 		[]string{"e2fsprogs", "cpio", "kmod", "grub-pc-bin", "grub-common"},
 		[]string{"grub-efi-amd64-bin"},
 		[]string{"postgresql", "iproute2", "nftables", "procps", "bind9"}, // facts, networks, names
