@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -84,16 +85,16 @@ func startSwitch(ref api.SwitchRef) client.StartWorkflowOptions {
 	}
 }
 
-// SetPorts asks a switch's workflow to make ports again what they were asked to be, and waits
-// until each is answered. The results are in the order of what was asked for. Where somebody
+// SetPorts asks a switch's workflow to make ports, by name, again what they were asked to be, and
+// waits until each is answered. The results are in the order of what was asked for. Where somebody
 // else's change of a port waits or is under way, that one is left to it: its result says so.
-func (c *Client) SetPorts(ctx context.Context, ref api.SwitchRef, ports ...api.ConfigurePortInput) ([]api.PortResult, error) {
+func (c *Client) SetPorts(ctx context.Context, ref api.SwitchRef, ports ...api.PortRequest) ([]api.PortResult, error) {
 	requests := make([]string, len(ports))
 	for i, port := range ports {
-		port.Again = true
-		requests[i] = fmt.Sprintf("by hand %s %d", port.Cable(), time.Now().UnixNano())
+		requests[i] = "by-hand/" + stamped(port.Port)
+		port.Request, port.Again = requests[i], true
 		_, err := c.temporal.SignalWithStartWorkflow(ctx, api.SwitchID(ref.Switch), api.SignalSetPort,
-			api.PortRequest{Request: requests[i], ConfigurePortInput: port}, startSwitch(ref), api.WorkflowSwitch, api.SwitchInput{SwitchRef: ref})
+			port, startSwitch(ref), api.WorkflowSwitch, api.SwitchInput{SwitchRef: ref})
 		if err != nil {
 			return nil, translate(api.SwitchID(ref.Switch), err)
 		}
@@ -129,23 +130,36 @@ const switchPoll = 200 * time.Millisecond
 
 // Audit has switches compared with what was asked for, and waits for the result.
 func (c *Client) Audit(ctx context.Context, input api.AuditInput) (result api.AuditResult, err error) {
-	err = c.await(ctx, api.WorkflowAudit, "compare switches with what was asked for", input, &result)
+	err = c.await(ctx, api.WorkflowAudit, "audit/"+stamped(cmp.Or(strings.Join(input.Switches, ","), input.Site, "all")), "compare switches with what was asked for", input, &result)
 	return result, err
 }
 
 // HostKey has a worker near a switch see which key that offers.
 func (c *Client) HostKey(ctx context.Context, ref api.SwitchRef) (key api.HostKey, err error) {
-	err = c.await(ctx, api.WorkflowHostKey, "which host key "+ref.Switch+" offers", ref, &key)
+	err = c.await(ctx, api.WorkflowHostKey, "host-key/"+stamped(ref.Switch), "which host key "+ref.Switch+" offers", ref, &key)
 	return key, err
 }
 
 // await has a workflow run that nobody else asks about, and waits for its result.
-func (c *Client) await(ctx context.Context, name, summary string, input, result any) error {
-	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{TaskQueue: api.QueueLifecycle, StaticSummary: summary}, name, input)
+func (c *Client) await(ctx context.Context, name, id, summary string, input, result any) error {
+	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: api.QueueLifecycle, StaticSummary: summary}, name, input)
 	if err != nil {
 		return translate(name, err)
 	}
 	return translate(run.GetID(), run.Get(ctx, result))
+}
+
+// stamped tells what somebody wants now from what he wanted before.
+func stamped(what string) string { return what + "/" + time.Now().UTC().Format(time.RFC3339Nano) }
+
+// EndSwitch ends the workflow of a switch that is no more, if there is one.
+func (c *Client) EndSwitch(ctx context.Context, name string) error {
+	err := c.temporal.CancelWorkflow(ctx, api.SwitchID(name), "")
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return nil
+	}
+	return err
 }
 
 // auditEvery is how often switches are compared, unless an operator has changed the

@@ -85,6 +85,14 @@ func TestApplyRefuses(t *testing.T) {
 			func(d *inventory.Declaration) { d.Servers[1].Port = "swp1" },
 			inventory.DuplicateError{What: "port sw1 swp1", First: "srv1", Second: "srv2"},
 		},
+		"two switches at one address": {
+			func(d *inventory.Declaration) {
+				second := d.Switches[0]
+				second.Name, second.Ports = "sw9", nil
+				d.Switches = append(d.Switches, second)
+			},
+			inventory.DuplicateError{What: "address 192.0.2.1:22 at ewr1", First: "sw1", Second: "sw9"},
+		},
 		"an uplink on another server's port": {
 			func(d *inventory.Declaration) {
 				d.Servers[1].Others = []inventory.Uplink{{Switch: "sw1", Port: "swp1", MAC: "02:00:00:00:01:01"}}

@@ -124,14 +124,14 @@ func (e HeldChangeError) Error() string {
 		e.Server, e.Holder, e.Field, e.From, e.To)
 }
 
-// DuplicateError says that two servers claim what only one can have.
+// DuplicateError says that two servers, or two switches, claim what only one can have.
 type DuplicateError struct {
 	What          string // "port sw1 swp1", "MAC 02:00:00:00:00:01"
 	First, Second string // two of them
 }
 
 func (e DuplicateError) Error() string {
-	return fmt.Sprintf("%s is claimed by servers %s and %s", e.What, e.First, e.Second)
+	return fmt.Sprintf("%s is claimed by both %s and %s", e.What, e.First, e.Second)
 }
 
 // PortInUseError says that a declaration drops a port that a server is cabled to.

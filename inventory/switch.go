@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -100,6 +101,36 @@ func (s *Store) Switches(ctx context.Context) ([]Switch, error) {
 // Switch returns one switch, or a NotFoundError.
 func (s *Store) Switch(ctx context.Context, name string) (Switch, error) {
 	return one(ctx, s.pool, scanSwitch, KindSwitch, name, switchColumns+` WHERE name = $1`, name)
+}
+
+// RemoveSwitch forgets a switch, and what was asked for its ports. Errors: NotFoundError,
+// InvalidError while servers are cabled to it.
+func (s *Store) RemoveSwitch(ctx context.Context, name string) error {
+	return s.inTransaction(ctx, func(tx pgx.Tx) error {
+		if _, err := one(ctx, tx, scanSwitch, KindSwitch, name, switchColumns+` WHERE name = $1 FOR UPDATE`, name); err != nil {
+			return err
+		}
+		if err := checkCabled(ctx, tx, name); err != nil {
+			return err
+		}
+		for _, statement := range []string{`DELETE FROM inventory.ports WHERE switch = $1`, `DELETE FROM inventory.switches WHERE name = $1`} {
+			if _, err := tx.Exec(ctx, statement, name); err != nil {
+				return refused("switch "+name, err)
+			}
+		}
+		return nil
+	})
+}
+
+func checkCabled(ctx context.Context, from querier, name string) error {
+	servers, err := list(ctx, from, pgx.RowTo[string], KindServer, `SELECT DISTINCT server FROM `+cables+` WHERE switch = $1 ORDER BY 1`, name)
+	if err != nil {
+		return err
+	}
+	if len(servers) > 0 {
+		return InvalidError{What: "the removal of switch " + name, Rule: "servers are cabled to it: " + strings.Join(servers, ", ")}
+	}
+	return nil
 }
 
 // TrustSwitch makes a key the one that the switch is known by, if the switch is known by

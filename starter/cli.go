@@ -74,6 +74,14 @@ func (c *cli) noteStart(command *cobra.Command) {
 			return run(command, given)
 		}
 	}
+	if check := command.Args; check != nil && command.RunE != nil {
+		command.Args = func(command *cobra.Command, given []string) error {
+			if err := check(command, given); err != nil { // which names no arguments
+				return usage("%w: the command is %s", err, command.UseLine())
+			}
+			return nil
+		}
+	}
 	if command.HasSubCommands() && command.HasParent() && command.RunE == nil {
 		command.RunE = func(command *cobra.Command, given []string) error {
 			if len(given) > 0 {

@@ -134,6 +134,9 @@ func (c *cli) serversCommand() *cobra.Command {
 				return err
 			}
 			filter.State = inventory.ServerState(state)
+			if err := c.checkSite(command.Context(), filter.Site); err != nil {
+				return err
+			}
 			found, err := inventory.New(database).Servers(command.Context(), filter)
 			if err != nil {
 				return err

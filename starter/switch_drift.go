@@ -60,6 +60,9 @@ func (c *cli) switchDiffCommand() *cobra.Command {
 					return err
 				}
 			}
+			if err := c.checkSite(ctx, site); err != nil {
+				return err
+			}
 			temporal, err := c.workflows(ctx)
 			if err != nil {
 				return err
@@ -104,17 +107,17 @@ func (c *cli) switchApplyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var ports []api.ConfigurePortInput
+			var ports []api.PortRequest
 			for _, port := range given[1:] {
 				i := slices.IndexFunc(rows, func(r portRow) bool { return r.Port == port })
 				if i < 0 || rows[i].Asked == nil {
 					return fmt.Errorf("nothing was asked for port %q of switch %s yet", port, given[0])
 				}
-				ports = append(ports, *rows[i].Asked)
+				ports = append(ports, api.PortRequest{Port: port, ConfigurePortInput: *rows[i].Asked})
 			}
 			for _, r := range rows {
 				if len(given) == 1 && r.Asked != nil && len(r.Drift) > 0 {
-					ports = append(ports, *r.Asked)
+					ports = append(ports, api.PortRequest{Port: r.Port, ConfigurePortInput: *r.Asked})
 				}
 			}
 			if len(ports) == 0 {

@@ -38,7 +38,7 @@ func (c *cli) switchQueueCommand() *cobra.Command {
 				}
 			}
 			return c.print(state, func(t table.Writer) {
-				t.AppendHeader(table.Row{"request", "server", "profile", "for", "state", "waits", "would change"})
+				t.AppendHeader(table.Row{"request", "port", "server", "profile", "for", "state", "waits", "would change"})
 				for _, q := range state.Queue {
 					standing, lines := "waiting", ""
 					switch {
@@ -49,7 +49,7 @@ func (c *cli) switchQueueCommand() *cobra.Command {
 					case q.Preview != nil:
 						standing, lines = "shown", cmp.Or(q.Preview.Error, c.coloured(q.Preview.Lines))
 					}
-					t.AppendRow(table.Row{q.Request, q.Cable(), q.Profile, cmp.Or(q.Instance, q.Caller.Workflow), standing, time.Since(q.Since).Round(time.Second), lines})
+					t.AppendRow(table.Row{q.Request, q.Port, q.Cable(), q.Profile, cmp.Or(q.Instance, q.Caller.Workflow), standing, time.Since(q.Since).Round(time.Second), lines})
 				}
 			})
 		},

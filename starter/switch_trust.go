@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
@@ -24,6 +25,9 @@ it with what the switch itself says on its console: anyone could pose as the swi
 			ref, temporal, err := c.switchWorkflow(ctx, given[0])
 			if err != nil {
 				return err
+			}
+			if c.format == formatTable {
+				fmt.Fprintf(os.Stderr, "a worker at %s looks which key %s offers\n", ref.Site, ref.Switch)
 			}
 			offered, err := temporal.HostKey(ctx, ref)
 			if err != nil {

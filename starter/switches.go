@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ only one that writes to it: changes that arrive while it works are carried out t
 		c.switchModeCommand("dry-run", "Show what would be changed, and change nothing", api.ModeDryRun),
 		c.switchApproveCommand(), c.switchRejectCommand(),
 		c.switchTrustCommand(),
-		c.switchDriftCommand(), c.switchDiffCommand(), c.switchApplyCommand(),
+		c.switchDriftCommand(), c.switchDiffCommand(), c.switchApplyCommand(), c.switchRemoveCommand(),
 	)
 	return command
 }
@@ -221,6 +222,49 @@ func (c *cli) portRows(ctx context.Context, name string) ([]portRow, error) {
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+func (c *cli) switchRemoveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "remove SWITCH",
+		Short:   "Forget a switch that no server is cabled to any more",
+		Long:    "Forget a switch that no server is cabled to any more. Nothing is changed on the switch itself.",
+		Example: "  starter switch remove sw1",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, given []string) error {
+			ctx := command.Context()
+			temporal, err := c.workflows(ctx)
+			if err != nil {
+				return err
+			}
+			store, err := c.inventory(ctx)
+			if err != nil {
+				return err
+			}
+			// Where an earlier attempt was cut off, the workflow is still there.
+			removed := store.RemoveSwitch(ctx, given[0])
+			if removed != nil && !is[inventory.NotFoundError](removed) {
+				return removed
+			}
+			if err := errors.Join(removed, temporal.EndSwitch(ctx, given[0])); err != nil {
+				return err
+			}
+			return c.say(map[string]string{"switch": given[0]}, "switch %s is forgotten", given[0])
+		},
+	}
+}
+
+// checkSite refuses a site that is not there; empty: all sites.
+func (c *cli) checkSite(ctx context.Context, name string) error {
+	if name == "" {
+		return nil
+	}
+	store, err := c.inventory(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = store.Site(ctx, name)
+	return err
 }
 
 // switchRef finds a switch in the inventory.

@@ -9,7 +9,7 @@ import (
 )
 
 // hostKeyPatience is how long HostKey waits for a switch, or for a worker near it.
-const hostKeyPatience = time.Minute
+const hostKeyPatience = 20 * time.Second
 
 // HostKey has a worker near a switch see which key that offers. Whoever asked decides
 // whether it is trusted.

@@ -82,7 +82,7 @@ func (j *journey) askForPort(ctx workflow.Context, port api.ConfigurePortInput) 
 	writer := api.SwitchID(uplink.Switch)
 	j.requests++
 	request := api.PortRequest{
-		Request: fmt.Sprintf("%s/%d", self.RunID, j.requests), Caller: api.Caller{Workflow: self.ID, Run: self.RunID}, ConfigurePortInput: port,
+		Request: fmt.Sprintf("%s/%d", self.RunID, j.requests), Caller: api.Caller{Workflow: self.ID, Run: self.RunID}, Port: uplink.Port, ConfigurePortInput: port,
 	}
 	j.waiting = append(j.waiting, writer)
 	j.showWaiting(ctx)

@@ -161,7 +161,15 @@ func (w *switchWriter) mayApprove(in api.ApproveInput) error {
 
 func (w *switchWriter) mayReject(in api.ApproveInput) error {
 	for _, request := range in.Requests {
-		if i := w.find(request); i < 0 || w.state.Queue[i].Applying {
+		done := slices.IndexFunc(w.state.Done, func(d api.DonePort) bool { return d.Request == request })
+		switch i := w.find(request); {
+		case i >= 0 && w.state.Queue[i].Applying:
+			return fmt.Errorf("change %q of switch %s is under way already", request, w.state.Switch)
+		case i < 0 && done >= 0 && w.state.Done[done].Result.Error == "":
+			return fmt.Errorf("change %q of switch %s was carried out at %s", request, w.state.Switch, w.state.Done[done].At.UTC().Format(time.RFC3339))
+		case i < 0 && done >= 0:
+			return fmt.Errorf("change %q of switch %s has ended: %s", request, w.state.Switch, w.state.Done[done].Result.Error)
+		case i < 0:
 			return fmt.Errorf("no change %q waits at switch %s", request, w.state.Switch)
 		}
 	}
@@ -265,6 +273,10 @@ func (w *switchWriter) preview(ctx workflow.Context) error {
 	for n := range results {
 		if i := w.find(requests[n]); i >= 0 { // not superseded meanwhile
 			w.state.Queue[i].Preview = &results[n]
+			// What changes nothing needs nobody's approval.
+			if w.state.Mode == api.ModeApprove && !results[n].Changed && results[n].Error == "" {
+				w.state.Queue[i].Approved = workflow.GetVersion(ctx, "approve nothing", workflow.DefaultVersion, 1) == 1
+			}
 		}
 	}
 	return err
@@ -331,7 +343,8 @@ func (w *switchWriter) audit(ctx workflow.Context) error {
 		if drift.Heal != nil {
 			drift.Heal.Again = workflow.GetVersion(ctx, "heal again", workflow.DefaultVersion, 1) == 1
 			w.enqueue(ctx, api.PortRequest{
-				Request:            fmt.Sprintf("heal %s %s", drift.Port, workflow.Now(ctx).UTC().Format(time.RFC3339Nano)),
+				Request:            fmt.Sprintf("heal/%s/%s", drift.Port, workflow.Now(ctx).UTC().Format(time.RFC3339Nano)),
+				Port:               drift.Port,
 				ConfigurePortInput: *drift.Heal,
 			})
 		}
@@ -447,7 +460,7 @@ func switchDetails(s api.SwitchState) string {
 		fmt.Fprintf(&b, "\n%d of %d ports differ from what was asked for.\n", len(a.Drift), a.Ports)
 	}
 	if len(s.Queue) > 0 {
-		b.WriteString("\n| server | profile | for | state | waits since |\n| --- | --- | --- | --- | --- |\n")
+		b.WriteString("\n| port | server | profile | for | state | waits since |\n| --- | --- | --- | --- | --- | --- |\n")
 	}
 	for _, q := range s.Queue {
 		state := "waiting"
@@ -459,7 +472,7 @@ func switchDetails(s api.SwitchState) string {
 		case q.Preview != nil:
 			state = fmt.Sprintf("shown: %d lines", len(q.Preview.Lines))
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", q.Cable(), q.Profile, q.Instance, state, q.Since.UTC().Format(time.RFC3339))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", q.Port, q.Cable(), q.Profile, q.Instance, state, q.Since.UTC().Format(time.RFC3339))
 	}
 	for _, d := range slices.Backward(s.Done) {
 		if d.Result.Error != "" {

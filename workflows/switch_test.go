@@ -49,7 +49,8 @@ func newRack(t *testing.T) *rack {
 	return r
 }
 
-// configure is the switch: it refuses what is asked for server "bad".
+// configure is the switch: it refuses what is asked for server "bad", and has already what is
+// asked for server "same".
 func (r *rack) configure(ctx context.Context, in api.ConfigurePortsInput) ([]api.PortResult, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -60,8 +61,11 @@ func (r *rack) configure(ctx context.Context, in api.ConfigurePortsInput) ([]api
 	var results []api.PortResult
 	for _, port := range in.Ports {
 		result := api.PortResult{Port: "swp-" + port.Server, PortChange: api.PortChange{Changed: true, Lines: []string{"+ " + string(port.Profile)}}}
-		if port.Server == "bad" {
+		switch port.Server {
+		case "bad":
 			result = api.PortResult{Error: "switch refused it", ErrorType: api.ErrorOperator}
+		case "same":
+			result.PortChange = api.PortChange{}
 		}
 		results = append(results, result)
 	}
@@ -244,6 +248,40 @@ func TestSwitchApproved(t *testing.T) {
 	r.update(t, 6*time.Hour, api.UpdateApprove, api.ApproveInput{}, false)
 	r.run(t, 7*time.Hour, sw1)
 	r.told(t, "r3", 1, "")
+}
+
+// Nobody is asked to approve what changes nothing.
+func TestSwitchApprovesNothing(t *testing.T) {
+	r := newRack(t)
+	r.update(t, time.Minute, api.UpdateMode, api.ModeInput{Mode: api.ModeApprove}, false)
+	r.ask(time.Hour, "r1", "same", api.TenantProfile)
+	r.ask(time.Hour, "r2", "s2", api.TenantProfile)
+	r.run(t, 2*time.Hour, sw1)
+	r.told(t, "r1", 1, "")
+	r.told(t, "r2", 0, "")
+}
+
+// Who wants to reject what has ended, or is under way, hears what became of it.
+func TestSwitchRejectsTooLate(t *testing.T) {
+	r := newRack(t)
+	r.ask(time.Hour, "r1", "s1", api.TenantProfile)
+	r.ask(time.Hour, "r2", "bad", api.TenantProfile)
+	refusals := map[string]string{}
+	r.env.RegisterDelayedCallback(func() {
+		for _, request := range []string{"r1", "r2", "r3"} {
+			r.env.UpdateWorkflow(api.UpdateReject, "late "+request, &testsuite.TestUpdateCallback{
+				OnAccept:   func() { t.Errorf("%s was rejected", request) },
+				OnReject:   func(err error) { refusals[request] = err.Error() },
+				OnComplete: func(any, error) {},
+			}, api.ApproveInput{Requests: []string{request}})
+		}
+	}, 2*time.Hour)
+	r.run(t, 3*time.Hour, sw1)
+	for request, want := range map[string]string{"r1": "was carried out at", "r2": "has ended: switch refused it", "r3": "no change"} {
+		if !strings.Contains(refusals[request], want) {
+			t.Errorf("%s: %q, want %q", request, refusals[request], want)
+		}
+	}
 }
 
 func TestSwitchDryRun(t *testing.T) {

@@ -51,7 +51,9 @@ func TestSwitches(t *testing.T) {
 		},
 		"approve sw1": func() {
 			go func() {
-				results, err := world.Client.SetPorts(ctx, sw1, api.ConfigurePortInput{Server: "s1", Profile: api.QuarantineProfile})
+				results, err := world.Client.SetPorts(ctx, sw1, api.PortRequest{
+					Port: server.Port, ConfigurePortInput: api.ConfigurePortInput{Server: "s1", Profile: api.QuarantineProfile},
+				})
 				approved <- errors.Join(err, problem(results))
 			}()
 			for state := (api.SwitchState{}); len(state.Queue) == 0 || state.Queue[0].Preview == nil; time.Sleep(100 * time.Millisecond) {

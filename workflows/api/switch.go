@@ -122,6 +122,7 @@ type PortChange struct {
 type PortRequest struct {
 	Request string `json:"request"`
 	Caller  Caller `json:"caller"`
+	Port    string `json:"port,omitempty"` // where the cable led when it was asked; for show
 	ConfigurePortInput
 }
 
