@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"go.temporal.io/sdk/client"
+
 	"ferrodur/inventory"
 	"ferrodur/lab/netns"
 	"ferrodur/lab/tor"
@@ -38,15 +40,37 @@ func quarantine(name string, n int) api.ConfigurePortInput {
 	return api.ConfigurePortInput{Server: server(name, n), Profile: api.QuarantineProfile}
 }
 
-// set has ports set, and fails if one cannot be.
+// poll is how often a switch's workflow is asked whether it is done.
+const poll = 10 * time.Millisecond
+
+// set asks for ports as orders do, and waits until each is what was asked for.
 func (b *bench) set(ctx context.Context, name string, ports ...api.ConfigurePortInput) error {
-	results, err := b.client.SetPorts(ctx, api.SwitchRef{Switch: name, Site: site}, ports...)
-	for _, r := range results {
-		if r.Error != "" {
-			err = errors.Join(err, errors.New(r.Error))
+	ref := api.SwitchRef{Switch: name, Site: site}
+	start := client.StartWorkflowOptions{ID: api.SwitchID(name), TaskQueue: api.QueueLifecycle}
+	waiting := map[string]bool{}
+	for n, port := range ports {
+		request := api.PortRequest{Request: fmt.Sprintf("%s/%d/%d", port.Server, n, time.Now().UnixNano()), ConfigurePortInput: port}
+		_, err := b.client.Temporal().SignalWithStartWorkflow(ctx, start.ID, api.SignalSetPort, request,
+			start, api.WorkflowSwitch, api.SwitchInput{SwitchRef: ref})
+		if err != nil {
+			return err
 		}
+		waiting[request.Request] = true
 	}
-	return err
+	for len(waiting) > 0 {
+		state, err := b.client.SwitchState(ctx, ref)
+		if err != nil {
+			return err
+		}
+		for _, done := range state.Done {
+			if waiting[done.Request] && done.Result.Error != "" {
+				return errors.New(done.Result.Error)
+			}
+			delete(waiting, done.Request)
+		}
+		time.Sleep(poll)
+	}
+	return nil
 }
 
 // rush sets ports together, and, back in quarantine, one by one.
