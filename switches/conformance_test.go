@@ -113,7 +113,7 @@ var benches = map[string]func(*testing.T) *bench{
 				shown: []string{"owner=ops", "rstp-enable", "standalone"},
 				shut:  func(port string) []string { return []string{"set Port " + port + " vlan_mode=trunk trunks=4095"} },
 				lacks: []string{
-					"routed", "IPv4 only", "blocks", "advertising", "in a VRF", "filtered", "reaching", "relayed", "BGP", "with an MTU", "bond",
+					"routed", "IPv4 only", "blocks", "advertising", "in a VRF", "filtered", "reaching", "relayed", "BGP", "with an MTU",
 				},
 			},
 		}

@@ -14,8 +14,8 @@ import (
 // ovs is the driver for Open vSwitch, whose database ovs-vsctl(8) changes in one
 // transaction. The user that logs in has a shell and may run ovs-vsctl by sudo without a
 // password. It was tried with Open vSwitch 3.1. The database is kept on disk: there is
-// nothing to save. Ports are switched; what routes is not Open vSwitch's. A bond would take
-// the place of its members' own records, with all that others keep there.
+// nothing to save. Ports are switched; what routes is not Open vSwitch's. For bonds see
+// ovs_bond.go.
 //
 // The columns are those of ovs-vswitchd.conf.db(5), tables Port and Interface.
 type ovs struct{ linux }
@@ -24,10 +24,10 @@ type ovs struct{ linux }
 var ovsColumns = map[string][]string{
 	"Port": {
 		"name", "interfaces", "tag", "trunks", "cvlans", "vlan_mode", "protected", "qos", "mac", "bond_mode", "lacp",
-		"bond_active_slave", "bond_downdelay", "bond_updelay", "external_ids", "other_config",
+		"bond_downdelay", "bond_updelay", "external_ids", "other_config",
 	},
 	"Interface": {
-		"name", "type", "mtu_request", "mac", "ofport_request", "options", "ingress_policing_rate", "ingress_policing_burst",
+		"_uuid", "name", "type", "mtu_request", "mac", "ofport_request", "options", "ingress_policing_rate", "ingress_policing_burst",
 		"external_ids", "other_config", "bfd", "lldp", "link_state",
 	},
 }
@@ -56,16 +56,17 @@ func (d ovs) ports(ctx context.Context, cli *terminal) (map[string]bool, error) 
 	if err != nil {
 		return nil, err
 	}
-	alone := map[string]bool{}
+	ours := map[string]bool{}
 	for _, port := range tables["Port"] {
-		if interfaces := port.texts("interfaces"); len(interfaces) == 1 {
-			alone[port.text("name")] = true
+		for _, member := range tables.members(port) {
+			ours[member] = member == port.text("name") || port.isOurBond()
 		}
 	}
 	ports := map[string]bool{}
 	for _, i := range tables["Interface"] {
-		// Internal ones, patches and tunnels lead to no server, and a bond's are not themselves.
-		if name := i.text("name"); alone[name] && (i.text("type") == "" || i.text("type") == "system") {
+		// Internal ones, patches and tunnels lead to no server, and those of others' bonds are not
+		// themselves.
+		if name := i.text("name"); ours[name] && (i.text("type") == "" || i.text("type") == "system") {
 			ports[name] = i.text("link_state") == "up"
 		}
 	}
@@ -86,6 +87,11 @@ func (ovs) read(text string) ([]statement, error) {
 	for _, name := range []string{"Port", "Interface"} {
 		for _, row := range tables[name] {
 			at := statement(name + " " + row.text("name"))
+			for _, member := range tables.members(row) {
+				if member != row.text("name") {
+					all = append(all, at.with(ovsMember+member))
+				}
+			}
 			for _, column := range ovsColumns[name] {
 				for _, setting := range row.settings(column) {
 					all = append(all, at.with(setting))
@@ -97,14 +103,26 @@ func (ovs) read(text string) ([]statement, error) {
 }
 
 func (ovs) section(running []statement, port string) section {
+	group := ovsGroupOf(running, port)
 	var found section
 	for _, s := range running {
-		ofPort := s.header() == ovsPort(port)
-		switch line := s.line(); {
-		case !ofPort && s.header() != ovsInterface(port):
-		case ofPort && ovsOwned(line, ovsDescription, ovsTag, ovsTrunks, ovsMode), !ofPort && ovsOwned(line, ovsMTU):
-			found.owned = append(found.owned, s)
+		owned, line := false, s.line()
+		switch s.header() {
+		case ovsPort(port):
+			owned = ovsOwned(line, ovsDescription, ovsTag, ovsTrunks, ovsMode)
+		case ovsInterface(port):
+			owned = ovsOwned(line, ovsMTU)
+		case group:
+			if strings.HasPrefix(line, ovsMember) && line != ovsMember+port {
+				continue
+			}
+			owned = line == ovsMember+port || ovsOwned(line, append(ovsBondSettings, ovsDescription, ovsTag, ovsTrunks, ovsMode)...)
 		default:
+			continue
+		}
+		if owned {
+			found.owned = append(found.owned, s)
+		} else {
 			found.foreign = append(found.foreign, s)
 		}
 	}
@@ -117,12 +135,17 @@ func ovsOwned(line string, kinds ...string) bool {
 
 func (ovs) render(_ Device, intent Intent) ([]statement, error) {
 	if err := unsupported("ovs", map[string]bool{
-		"routed ports": len(intent.Addresses) > 0, "bonds": intent.Bond != nil,
+		"routed ports": len(intent.Addresses) > 0, "a bond that spans two switches": intent.Bond != nil && intent.Bond.MultiChassis,
 	}); err != nil {
 		return nil, err
 	}
 	at := ovsPort(intent.Port)
-	want := []statement{at.with(ovsDescription + ovsQuoted(intent.label()))}
+	var want []statement
+	if intent.Bond != nil {
+		at = ovsBond(intent.Bond.Group)
+		want = renderOVSBond(at, intent)
+	}
+	want = append(want, at.with(ovsDescription+ovsQuoted(intent.label())))
 	switch vlans := intent.VLANs; {
 	case intent.Profile == Quarantine:
 		want = append(want, at.with(ovsMode+"trunk"), at.with(ovsTrunks+ovsList(ovsNowhere)))
@@ -156,6 +179,10 @@ func (ovs) parse(port string, owned []statement) Intent {
 			var label string
 			_ = json.Unmarshal([]byte(text), &label) // what is no text is no label
 			intent.readLabel(label)
+		} else if line == ovsMember+port {
+			intent.bond().Group = ovsGroup(s.header())
+		} else if line == ovsFallback {
+			intent.bond().Fallback = true
 		} else if text, is := strings.CutPrefix(line, ovsTag); is {
 			intent.vlans().Untagged = number(text)
 		} else if text, is := strings.CutPrefix(line, ovsMTU); is {
@@ -169,16 +196,18 @@ func (ovs) parse(port string, owned []statement) Intent {
 	return intent
 }
 
-// edit returns commands of ovs-vsctl. A setting replaces the one of the same name.
-func (ovs) edit(_ string, have section, want []statement) []string {
-	var commands []string
+// edit returns commands of ovs-vsctl, and those by which a port leaves and joins bonds. A
+// setting replaces the one of the same name.
+func (ovs) edit(port string, have section, want []statement) []string {
+	commands, ended := moveOVS(port, have.owned, want)
 	added := without(want, have.owned)
-	replaced := map[statement]bool{}
-	for _, s := range added {
+	added = slices.DeleteFunc(added, func(s statement) bool { return s.line() == ovsMember+port })
+	replaced := map[statement]bool{} // now, or by another member of the same bond
+	for _, s := range want {
 		replaced[ovsName(s)] = true
 	}
 	for _, s := range without(have.owned, want) {
-		if name := ovsName(s); !replaced[name] {
+		if name := ovsName(s); !replaced[name] && !ended[s.header()] {
 			column, key, inMap := strings.Cut(name.line(), ":")
 			if inMap {
 				commands = append(commands, fmt.Sprintf("remove %s %s %s", s.header(), column, key))
@@ -202,17 +231,13 @@ func ovsName(s statement) statement {
 // inShell quotes a word for a POSIX shell (IEEE 1003.1, XCU §2.2.2).
 func inShell(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
-func (ovs) transact(ctx context.Context, cli *terminal, t transaction) error {
+func (d ovs) transact(ctx context.Context, cli *terminal, t transaction) error {
 	return lineByLine(ctx, t, func(ctx context.Context, commands []command) error {
-		if len(commands) == 0 {
-			return nil
+		texts, err := d.bonds(ctx, cli, commands)
+		if err != nil || len(texts) == 0 {
+			return err
 		}
-		var program strings.Builder
-		program.WriteString("sudo -n ovs-vsctl --timeout=20")
-		for _, c := range commands {
-			program.WriteString(" -- " + c.text)
-		}
-		_, err := cli.run(ctx, program.String(), "")
+		_, err = cli.run(ctx, "sudo -n ovs-vsctl --timeout=20 -- "+strings.Join(texts, " -- "), "")
 		return err
 	})
 }
@@ -225,9 +250,12 @@ func (ovs) save(context.Context, *terminal) error { return nil }
 // ovsRow is a row of the database: values by column, in the notation of RFC 7047 §5.1.
 type ovsRow map[string]any
 
+// ovsTables are the rows of the tables Port and Interface.
+type ovsTables map[string][]ovsRow
+
 // readOVS reads what ovs-vsctl lists: a JSON document for each table.
-func readOVS(text string) (map[string][]ovsRow, error) {
-	tables := map[string][]ovsRow{}
+func readOVS(text string) (ovsTables, error) {
+	tables := ovsTables{}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
 	for {
@@ -308,7 +336,7 @@ func (r ovsRow) settings(column string) (settings []string) {
 	}
 	words := r.texts(column)
 	switch column {
-	case "name", "interfaces", "link_state": // what a row is, and not how it is set
+	case "_uuid", "name", "interfaces", "link_state": // what a row is, and not how it is set
 		return nil
 	case "trunks", "cvlans":
 		if len(words) > 0 {

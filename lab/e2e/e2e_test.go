@@ -54,7 +54,7 @@ func run(ctx context.Context, m *testing.M) int {
 	}
 	world, err = stack.Start(ctx, stack.Config{
 		Dir: filepath.Join(dir, "s"), Prefix: "e2e", Out: os.Stdout,
-		Servers: append(servers, rack.Server{Firmware: machine.BIOS, Bridged: true}),
+		Servers: append(servers, rack.Server{Firmware: machine.BIOS, Bridged: true, DualHomed: true}),
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -135,7 +135,13 @@ func (c tenant) asks() api.Order {
 // login logs in and returns what the machine says of itself.
 func (c tenant) login(ctx context.Context, t *testing.T, state api.State) string {
 	t.Helper()
-	output, err := world.Login(ctx, state.Addresses, "debian", c.key, "hostname; ip -brief address show dev eth0; cat /etc/debian_version; cat /etc/tenant || true")
+	return c.says(ctx, t, state, "hostname; ip -brief address show dev eth0; cat /etc/debian_version; cat /etc/tenant || true")
+}
+
+// says is what a program on the machine prints.
+func (c tenant) says(ctx context.Context, t *testing.T, state api.State, program string) string {
+	t.Helper()
+	output, err := world.Login(ctx, state.Addresses, "debian", c.key, program)
 	must(t, err)
 	return output
 }

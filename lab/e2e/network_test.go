@@ -37,18 +37,44 @@ func inANetwork(t *testing.T) {
 	mustBeIn(ctx, t, bridged, fmt.Sprintf("access [] %d", boot.VLAN))
 	state, err := world.Client.WaitActive(ctx, c.order)
 	must(t, err)
-	mustBeIn(ctx, t, bridged, fmt.Sprintf("native-untagged [%d] %d", green.VLAN, blue.VLAN))
+	mustBeBonded(ctx, t, fmt.Sprintf("native-untagged [%d] %d", green.VLAN, blue.VLAN))
 	for i, address := range []netip.Prefix{state.Addresses.IPv4.Server, state.Addresses.IPv6.Server} {
 		if address.Masked() != blue.Prefixes[i] {
 			t.Errorf("the server's address %s is not in %s", address, blue.Prefixes[i])
 		}
 	}
-	if seen := c.login(ctx, t, state); !strings.Contains(seen, state.Addresses.IPv4.Server.String()) || !strings.Contains(seen, state.Addresses.IPv6.Server.String()) {
+	if seen := c.says(ctx, t, state, "ip -brief address show dev bond0"); !strings.Contains(seen, state.Addresses.IPv4.Server.String()) || !strings.Contains(seen, state.Addresses.IPv6.Server.String()) {
 		t.Errorf("the machine says: %s", seen)
 	}
 	mustReachTagged(ctx, t, c, state, green)
 	c.giveBack(ctx, t)
 	mustBeWiped(t, bridged)
+}
+
+// mustBeBonded reads the server's two ports past Ferrodur's workflows: they are one, which carries
+// VLANs, and the installed system speaks LACP on it.
+func mustBeBonded(ctx context.Context, t *testing.T, want string) {
+	t.Helper()
+	declared, err := world.Inventory.Server(ctx, bridged)
+	must(t, err)
+	bond := fmt.Sprintf("bond%d", declared.Bond)
+	line, err := world.BridgePort(ctx, bond)
+	must(t, err)
+	if line != want {
+		t.Errorf("%s is %q, want %q", bond, line, want)
+	}
+	members, err := world.OnSwitch(ctx, rack.BridgeName, "sudo ovs-vsctl list-ifaces br0")
+	must(t, err)
+	for _, uplink := range declared.Uplinks() {
+		if !slices.Contains(strings.Fields(members), uplink.Port) {
+			t.Errorf("%s is not on the bridge, which has %s", uplink.Port, members)
+		}
+	}
+	status, err := world.OnSwitch(ctx, rack.BridgeName, "sudo ovs-vsctl --columns=name,lacp_current list Interface")
+	must(t, err)
+	if strings.Count(status, "lacp_current        : true") != len(declared.Uplinks()) {
+		t.Errorf("not all members of %s speak LACP with the server:\n%s", bond, status)
+	}
 }
 
 // mustReachTagged has the tenant's machine ask the gateways of a network whose frames come tagged,
