@@ -247,7 +247,11 @@ func sendFiltered(ctx context.Context, cli *terminal, commands []command, send s
 }
 
 func runNFT(ctx context.Context, cli *terminal, script string) error {
-	_, err := cli.run(ctx, "sudo -n nft -f -", script)
+	_, err := cli.run(ctx, whole("sudo -n nft -f -", script), script)
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		err = &RefusedError{Line: "nft -f -", Answer: refused.Answer}
+	}
 	return err
 }
 
@@ -258,6 +262,7 @@ func saveNFT(ctx context.Context, cli *terminal) error {
 	if err != nil {
 		return err
 	}
-	_, err = cli.run(ctx, "sudo -n install -D -m 0644 /dev/stdin "+nftFile+".new && sudo -n mv "+nftFile+".new "+nftFile, text)
+	keep := "sudo -n install -D -m 0644 /dev/stdin " + nftFile + ".new && sudo -n mv " + nftFile + ".new " + nftFile
+	_, err = cli.run(ctx, whole(keep, text), text)
 	return err
 }

@@ -24,7 +24,7 @@ func TestFRR(t *testing.T) {
 		"diff changes nothing":   diffChangesNothing,
 		"closed tap":             closedTap,
 		"two at once":            twoAtOnce,
-		"cut anywhere":           cutAnywhere,
+		"filters whole or not":   filtersWholeOrNot,
 		"login by key":           loginByKey,
 		"wrong host key":         wrongHostKey,
 		"offered host key":       offeredHostKey,

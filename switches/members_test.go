@@ -15,7 +15,6 @@ func TestMembersOfAGroup(t *testing.T) {
 	for _, platform := range []string{"arista_eos", "cisco_nxos", "cisco_iosxe", "ovs"} {
 		t.Run(platform, func(t *testing.T) {
 			b := benches[platform](t)
-			b.byHand(t, b.prepare...)
 			ports := []string{b.port(11), b.port(12)}
 			for _, port := range ports {
 				b.must(t, intentsOf(port)["quarantine"])
@@ -61,7 +60,6 @@ func TestMembersAreUndone(t *testing.T) {
 	for _, platform := range []string{"cisco_nxos", "cisco_iosxe"} {
 		t.Run(platform, func(t *testing.T) {
 			b := benches[platform](t)
-			b.byHand(t, b.prepare...)
 			var members []switches.Intent
 			for n := 30; n < 32; n++ {
 				b.must(t, intentsOf(b.port(n))["quarantine"])
@@ -99,7 +97,6 @@ func TestManyVLANs(t *testing.T) {
 	for _, platform := range []string{"cisco_nxos", "cisco_iosxe"} {
 		t.Run(platform, func(t *testing.T) {
 			b := benches[platform](t)
-			b.byHand(t, b.prepare...)
 			intent := switches.Intent{Port: b.port(1), Profile: switches.Tenant, VLANs: new(switches.VLANs)}
 			for id := 1000; id < 1400; id += 2 {
 				b.byHand(t, fmt.Sprintf("vlan %d", id))
@@ -126,7 +123,6 @@ func TestManyVLANs(t *testing.T) {
 func TestDefaultMTU(t *testing.T) {
 	for _, platform := range []string{"arista_eos", "cisco_nxos", "cisco_iosxe"} {
 		b := benches[platform](t)
-		b.byHand(t, b.prepare...)
 		intent := intentsOf(b.port(1))["with an MTU"]
 		b.must(t, intent)
 		intent.MTU = 1500

@@ -30,7 +30,6 @@ func TestResolve(t *testing.T) {
 				}
 				return
 			}
-			bench.byHand(t, bench.prepare...)
 			bench.must(t, intent)
 			session := bench.open(t)
 			silent, err := session.Resolve(t.Context(), intent)

@@ -31,7 +31,6 @@ func TestRollBack(t *testing.T) {
 		} {
 			t.Run(platform+" "+test.name, func(t *testing.T) {
 				b := benches[platform](t)
-				b.byHand(t, b.prepare...)
 				intents := intentsOf(b.port(1))
 				b.must(t, intents["quarantine"])
 				before := sortedLines(b.running(t))
@@ -104,7 +103,7 @@ func TestIOSXEWithoutArchive(t *testing.T) {
 // Where each who configures keeps others out, the switch says so to him, too.
 func TestIOSXEExclusive(t *testing.T) {
 	b := benches["cisco_iosxe"](t)
-	b.byHand(t, append(b.prepare, "configuration mode exclusive auto")...)
+	b.byHand(t, "configuration mode exclusive auto")
 	b.must(t, intentsOf(b.port(1))["IPv4 only"])
 }
 
@@ -119,7 +118,6 @@ func TestCiscoBusy(t *testing.T) {
 	} {
 		t.Run(platform, func(t *testing.T) {
 			b := benches[platform](t)
-			b.byHand(t, b.prepare...)
 			b.emulated.Fail(emulator.Faults{Refuse: func(line string) string {
 				if line == test.line {
 					return test.answer
@@ -140,7 +138,6 @@ func TestHalves(t *testing.T) {
 	for _, platform := range []string{"juniper_junos", "nokia_srl", "arista_eos"} { // those with a command that is so called
 		t.Run(platform, func(t *testing.T) {
 			b := benches[platform](t)
-			b.byHand(t, b.prepare...)
 			refused := false
 			b.emulated.Fail(emulator.Faults{Refuse: func(line string) string {
 				if !strings.HasPrefix(line, "commit") || refused {

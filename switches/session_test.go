@@ -7,7 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
-	"net"
 	"reflect"
 	"strings"
 	"sync"
@@ -36,70 +35,6 @@ func twoAtOnce(t *testing.T, rig *rig) {
 		})
 	}
 	group.Wait()
-}
-
-// A connection that breaks off anywhere, from the first byte to the last, is reported as
-// such or was not needed any more; what it left behind, the next Apply completes.
-func cutAnywhere(t *testing.T, rig *rig) {
-	intents := []switches.Intent{
-		tenantOn(port(10), "198.51.100.30/31", "2001:db8:0:10::/127"),
-		{Port: port(10), Profile: switches.Quarantine, Description: "ams1-r1-s2"},
-	}
-	whole := 0
-	count := func(n int) { whole += n }
-	applyOver(t, rig, intents[0], count, -1)
-	const cuts = 16
-	failed := 0
-	for n := range cuts {
-		intent := intents[(n+1)%len(intents)]
-		if err := applyOver(t, rig, intent, nil, whole*n/cuts); err != nil {
-			failed++
-			if !errors.Is(err, switches.ErrUnreachable) {
-				t.Errorf("cut %d of %d: got %v, want ErrUnreachable", n, cuts, err)
-			}
-		}
-		if change := rig.apply(t, intent); !reflect.DeepEqual(change.Running, intent) {
-			t.Errorf("cut %d of %d: the next Apply left %+v", n, cuts, change.Running)
-		}
-	}
-	if failed < cuts/2 {
-		t.Errorf("only %d of %d cuts were felt", failed, cuts)
-	}
-}
-
-// applyOver applies an intent over a connection that breaks after so many bytes were sent;
-// never if limit is negative.
-func applyOver(t *testing.T, rig *rig, intent switches.Intent, count func(int), limit int) error {
-	sessions := switches.NewSessions(switches.Config{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := rig.namespace.Dial(ctx, network, address)
-		return &fragile{Conn: conn, count: count, limit: limit}, err
-	}})
-	session, err := sessions.Open(t.Context(), rig.device)
-	if err != nil {
-		return err
-	}
-	defer session.Close()
-	_, err = applyOne(t, session, intent)
-	return err
-}
-
-// fragile breaks after so many bytes were written.
-type fragile struct {
-	net.Conn
-	count func(int)
-	limit int
-	sent  int
-}
-
-func (f *fragile) Write(b []byte) (int, error) {
-	if f.sent += len(b); f.limit >= 0 && f.sent > f.limit {
-		_ = f.Close()
-		return 0, net.ErrClosed
-	}
-	if f.count != nil {
-		f.count(len(b))
-	}
-	return f.Conn.Write(b)
 }
 
 func loginByKey(t *testing.T, rig *rig) {

@@ -26,7 +26,6 @@ func TestSonic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := benches["sonic"](t)
-			b.byHand(t, b.prepare...)
 			test(t, b)
 		})
 	}

@@ -38,6 +38,9 @@ type Faults struct {
 	FailCommit string                   // a commit's complaint; "": it succeeds
 	LockedBy   string                   // a human who keeps others from configuring; "": nobody
 	Sessions   int                      // at once; 0: any number
+	// CutAfter is how many bytes of a login's dialogue, typed or printed, come through before
+	// its connection breaks off; 0: all.
+	CutAfter int
 }
 
 // Counts are what happened to a device.
@@ -45,6 +48,10 @@ type Counts struct {
 	Sessions int // logins
 	Commits  int // that took effect
 	Lines    int // that were typed
+	// Dialogue is how many bytes were typed and printed in the last login, and Steps are the
+	// places in it where a line had been typed.
+	Dialogue int
+	Steps    []int
 }
 
 // Device is an emulated switch.
@@ -60,6 +67,7 @@ type Device struct {
 	counts    Counts
 	open      map[net.Conn]bool
 	shells    int
+	last      *talk // of the last login
 	heard     []heard
 	answering []answering
 }
@@ -136,7 +144,11 @@ func (d *Device) Fail(faults Faults) {
 func (d *Device) Counts() Counts {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.counts
+	counts := d.counts
+	if d.last != nil {
+		counts.Dialogue, counts.Steps = d.last.soFar()
+	}
+	return counts
 }
 
 // Running is the configuration in use, as the device shows it.
@@ -197,11 +209,13 @@ func (d *Device) login(conn net.Conn) {
 	}
 	defer func() { _ = server.Close() }()
 	go ssh.DiscardRequests(requests)
+	d.mu.Lock()
+	talk := &talk{conn: conn, limit: d.faults.CutAfter}
+	d.last = talk
 	if _, is := d.platform.(programs); is {
-		d.mu.Lock()
 		d.counts.Sessions++
-		d.mu.Unlock()
 	}
+	d.mu.Unlock()
 	for offered := range channels {
 		if offered.ChannelType() != "session" {
 			_ = offered.Reject(ssh.UnknownChannelType, "only sessions")
@@ -211,7 +225,7 @@ func (d *Device) login(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		if line := d.begin(channel, asked); line != nil {
+		if line := d.begin(talk, channel, asked); line != nil {
 			line.run()
 			return
 		}
@@ -220,7 +234,7 @@ func (d *Device) login(conn net.Conn) {
 
 // begin waits for what a session is opened for. A shell is returned, and programs run on
 // their own.
-func (d *Device) begin(channel ssh.Channel, asked <-chan *ssh.Request) *shell {
+func (d *Device) begin(talk *talk, channel ssh.Channel, asked <-chan *ssh.Request) *shell {
 	dialect, hasPrograms := d.platform.(programs)
 	for request := range asked {
 		var execution struct{ Line string }
@@ -228,12 +242,12 @@ func (d *Device) begin(channel ssh.Channel, asked <-chan *ssh.Request) *shell {
 		case request.Type == "exec" && hasPrograms && ssh.Unmarshal(request.Payload, &execution) == nil:
 			_ = request.Reply(true, nil)
 			go ssh.DiscardRequests(asked)
-			d.work.Go(func() { d.execute(dialect, channel, execution.Line) })
+			d.work.Go(func() { d.execute(dialect, &program{device: d, talk: talk, channel: channel, line: execution.Line}) })
 			return nil
 		case request.Type == "shell" && !hasPrograms:
 			_ = request.Reply(true, nil)
 			go ssh.DiscardRequests(asked)
-			return &shell{device: d, channel: channel}
+			return &shell{device: d, talk: talk, channel: channel}
 		}
 		_ = request.Reply(request.Type == "pty-req" || request.Type == "env", nil)
 	}

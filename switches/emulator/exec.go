@@ -18,6 +18,7 @@ type programs interface {
 // program is one that runs over SSH (RFC 4254 §6.5), beside others of the same connection.
 type program struct {
 	device    *Device
+	talk      *talk
 	channel   ssh.Channel
 	line      string
 	output    strings.Builder
@@ -25,9 +26,12 @@ type program struct {
 }
 
 // execute runs a program of a session, and ends it.
-func (d *Device) execute(dialect programs, channel ssh.Channel, line string) {
-	defer func() { _ = channel.Close() }()
-	p := &program{device: d, channel: channel, line: line}
+func (d *Device) execute(dialect programs, p *program) {
+	defer func() { _ = p.channel.Close() }()
+	if !p.talk.through() {
+		return
+	}
+	p.talk.step()
 	d.mu.Lock()
 	slow := d.faults.Slow
 	d.counts.Lines++
@@ -35,20 +39,27 @@ func (d *Device) execute(dialect programs, channel ssh.Channel, line string) {
 	time.Sleep(slow)
 	d.mu.Lock()
 	status := 1
-	if refuse := d.faults.Refuse; refuse == nil || refuse(line) == "" {
-		if text, is := d.lookUp(line); is {
+	if refuse := d.faults.Refuse; refuse == nil || refuse(p.line) == "" {
+		if text, is := d.lookUp(p.line); is {
 			p.output.WriteString(text + "\n")
 			status = 0
 		} else {
 			status = dialect.run(p)
 		}
 	} else {
-		p.complaint.WriteString(refuse(line) + "\n")
+		p.complaint.WriteString(refuse(p.line) + "\n")
 	}
 	d.mu.Unlock()
-	_, _ = io.WriteString(channel, p.output.String())
-	_, _ = io.WriteString(channel.Stderr(), p.complaint.String())
-	_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status)}))
+	p.print(p.channel, p.output.String())
+	p.print(p.channel.Stderr(), p.complaint.String())
+	if !p.talk.through() {
+		return
+	}
+	_, _ = p.channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status)}))
+}
+
+func (p *program) print(to io.Writer, text string) {
+	_, _ = io.WriteString(to, text[:p.talk.pass(len(text))])
 }
 
 // apart lets others go on meanwhile.
@@ -61,7 +72,7 @@ func (p *program) apart(work func()) {
 // input is all of the program's standard input. It ends, too, where the connection breaks off.
 func (p *program) input() (text []byte) {
 	p.apart(func() { text, _ = io.ReadAll(p.channel) })
-	return text
+	return text[:p.talk.pass(len(text))]
 }
 
 // repeat says what is typed, until the input ends, and lets heard know.
@@ -71,10 +82,10 @@ func (p *program) repeat(heard func(line string)) {
 		var line string
 		var err error
 		p.apart(func() { line, err = input.ReadString('\n') })
-		if err != nil {
+		if err != nil || p.talk.pass(len(line)) < len(line) {
 			return
 		}
 		heard(line)
-		p.apart(func() { _, _ = io.WriteString(p.channel, line) })
+		p.apart(func() { p.print(p.channel, line) })
 	}
 }

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"bufio"
+	"io"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 // each page until a key is pressed.
 type shell struct {
 	device  *Device
+	talk    *talk
 	channel ssh.Channel
 	paged   bool // as it is until the session says otherwise
 }
@@ -96,7 +98,8 @@ func (s *shell) prompt(dialogue dialogue) {
 }
 
 func (s *shell) print(text string) {
-	_, _ = s.channel.Write([]byte(strings.ReplaceAll(text, "\n", "\r\n")))
+	printed := []byte(strings.ReplaceAll(text, "\n", "\r\n"))
+	_, _ = s.channel.Write(printed[:s.talk.pass(len(printed))])
 }
 
 // readLine echoes as a terminal in raw mode does.
@@ -104,15 +107,19 @@ func (s *shell) readLine(input *bufio.Reader) (string, error) {
 	var line []byte
 	for {
 		typed, err := input.ReadByte()
+		if err == nil && !s.talk.through() {
+			err = io.ErrUnexpectedEOF
+		}
 		if err != nil {
 			return "", err
 		}
 		if typed == '\n' || typed == '\r' {
+			s.talk.step()
 			s.print("\n")
 			return string(line), nil
 		}
 		line = append(line, typed)
-		_, _ = s.channel.Write([]byte{typed})
+		s.print(string([]byte{typed}))
 	}
 }
 
@@ -124,7 +131,7 @@ func (s *shell) page(input *bufio.Reader, output string) bool {
 	lines := strings.SplitAfter(output, "\n")
 	for s.paged && len(lines) > pageLines {
 		s.print(strings.Join(lines[:pageLines], "") + more)
-		if _, err := input.ReadByte(); err != nil {
+		if _, err := input.ReadByte(); err != nil || !s.talk.through() {
 			return false
 		}
 		s.print("\r" + strings.Repeat(" ", len(more)) + "\r")
