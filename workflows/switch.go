@@ -55,6 +55,7 @@ func Switch(ctx workflow.Context, input api.SwitchInput) error {
 			var request api.PortRequest
 			requests.Receive(ctx, &request)
 			w.enqueue(ctx, request)
+			w.show(ctx)
 		}
 	})
 	audits := workflow.GetSignalChannel(ctx, api.SignalAudit)
@@ -335,8 +336,7 @@ func (w *switchWriter) audit(ctx workflow.Context) error {
 		if err != nil {
 			report = api.AuditReport{Switch: w.state.Switch, Problem: explain(err)}
 		}
-		metrics := workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"switch": w.state.Switch, "site": w.state.Site})
-		metrics.Gauge(api.MetricDrift).Update(float64(len(report.Drift)))
+		w.count(ctx, api.MetricDrift, float64(len(report.Drift)))
 	}
 	w.state.Audit = &report
 	for _, drift := range report.Drift {
@@ -424,9 +424,26 @@ func (w *switchWriter) move(ctx workflow.Context, requests, audits workflow.Rece
 	return workflow.NewContinueAsNewError(ctx, api.WorkflowSwitch, api.SwitchInput{SwitchRef: w.state.SwitchRef, State: w.state})
 }
 
-// publish shows the queue in the Web UI.
-func (w *switchWriter) publish(ctx workflow.Context) {
+// show shows the queue in the Web UI, and counts what waits.
+func (w *switchWriter) show(ctx workflow.Context) {
 	workflow.SetCurrentDetails(ctx, switchDetails(w.state))
+	away := 0.
+	if w.state.Trouble != "" {
+		away = 1
+	}
+	w.count(ctx, api.MetricWaiting, float64(w.state.Waiting()))
+	w.count(ctx, api.MetricAway, away)
+}
+
+// count sets a metric of the switch.
+func (w *switchWriter) count(ctx workflow.Context, metric string, value float64) {
+	labels := map[string]string{"switch": w.state.Switch, "site": w.state.Site}
+	workflow.GetMetricsHandler(ctx).WithTags(labels).Gauge(metric).Update(value)
+}
+
+// publish shows the queue, and has the workflow found by how it stands.
+func (w *switchWriter) publish(ctx workflow.Context) {
+	w.show(ctx)
 	waits := w.state.Mode == api.ModeApprove && len(w.ready()) < len(w.state.Queue)
 	shown := fmt.Sprint(w.state.Mode, waits)
 	if shown == w.shown {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/mock"
+	sdk "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
@@ -125,6 +126,20 @@ func (r *rack) state(t *testing.T) api.SwitchState {
 	return state
 }
 
+// details are what the Web UI shows.
+func (r *rack) details(t *testing.T) string {
+	t.Helper()
+	value, err := r.env.QueryWorkflow("__temporal_workflow_metadata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown sdk.WorkflowMetadata
+	if err := value.Get(&shown); err != nil {
+		t.Fatal(err)
+	}
+	return shown.CurrentDetails
+}
+
 var sw1 = api.SwitchInput{SwitchRef: api.SwitchRef{Switch: "sw1", Site: "ewr1"}}
 
 // told fails unless a request was answered as often as expected, the last time so.
@@ -206,6 +221,9 @@ func TestSwitchPaused(t *testing.T) {
 	r.env.RegisterDelayedCallback(func() {
 		if s := r.state(t); len(r.batches) > 0 || len(s.Queue) != 2 || s.Queue[0].Request != "r2" || s.Reason != "window 17" {
 			t.Errorf("while paused: %d transactions, %+v", len(r.batches), s)
+		}
+		if details := r.details(t); !strings.Contains(details, "window 17") || !strings.Contains(details, "s3") {
+			t.Errorf("while paused, the Web UI shows %s", details)
 		}
 	}, 3*time.Hour)
 	r.update(t, 4*time.Hour, api.UpdateMode, api.ModeInput{Mode: api.ModeApply}, false)

@@ -80,8 +80,11 @@ const (
 const (
 	MetricStage  = "ferrodur_stage"
 	MetricParked = "ferrodur_parked"
-	// MetricDrift has the labels switch and site: ports that are not what was asked for.
-	MetricDrift = "ferrodur_drift_ports"
+	// These have the labels switch and site: ports that are not what was asked for, changes that
+	// wait, and whether the switch is away or not to be logged in to (1).
+	MetricDrift   = "ferrodur_drift_ports"
+	MetricWaiting = "ferrodur_switch_waiting"
+	MetricAway    = "ferrodur_switch_away"
 )
 
 // Types of application errors. Every other error of an activity is worth a retry.
