@@ -129,11 +129,14 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 		var intent switches.Intent
 		if err == nil && port.Again {
 			port, err = s.askedAgain(ctx, in.Switch, uplink.Port)
-			ports[i] = port
 		}
 		if err == nil {
 			intent, err = s.intent(ctx, declared, uplink.Port, port)
 		}
+		if err == nil && intent.BGP != nil {
+			intent.BGP.Renew = ports[i].Again
+		}
+		ports[i] = port
 		if err != nil && !concernsPort(err) {
 			return nil, err
 		}

@@ -3,6 +3,8 @@ package activities_test
 import (
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -174,7 +176,6 @@ func TestDeclaredPorts(t *testing.T) {
 	require.Contains(t, results[0].Error, "green")
 }
 
-// What someone changes by hand is found, kept while it is there, and forgotten after.
 // What is asked for again is what was last asked for, whatever whoever asks has seen.
 func TestConfigureAgain(t *testing.T) {
 	p, device := newEmulated(t, false)
@@ -195,6 +196,37 @@ func TestConfigureAgain(t *testing.T) {
 	again := tenantPort("s2", "198.51.100.2/31")
 	again.Again = true
 	require.Contains(t, ask(again).Error, "nothing was asked for")
+}
+
+// A password that was changed behind its reference is sent when the port is asked for again.
+func TestConfigurePasswordAgain(t *testing.T) {
+	p, device := newEmulated(t, false)
+	sw1, err := p.inventory.Switch(t.Context(), "sw1")
+	require.NoError(t, err)
+	sw1.ASN = 65000
+	_, err = p.inventory.Apply(t.Context(), inventory.Declaration{Switches: []inventory.Switch{sw1}})
+	require.NoError(t, err)
+	require.NoError(t, device.ByHand("router bgp 65000"))
+	file := filepath.Join(t.TempDir(), "acme")
+	port := tenantPort("s1", "198.51.100.0/31")
+	port.Blocks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/28")}
+	port.BGP = &api.BGP{ASN: 65010, Password: "file:" + file}
+	ask := func(password string, again bool) (changed bool, running string) {
+		t.Helper()
+		require.NoError(t, os.WriteFile(file, []byte(password), 0o600))
+		port.Again = again
+		results, err := run(p, api.ConfigurePorts, api.ConfigurePortsInput{Switch: "sw1", Ports: []api.ConfigurePortInput{port}})
+		require.NoError(t, err)
+		require.Empty(t, results[0].Error)
+		return results[0].Changed, device.Running()
+	}
+	_, first := ask("wrong-mule", false)
+	changed, second := ask("stubborn-mule", false)
+	require.False(t, changed)
+	require.Equal(t, first, second)
+	changed, third := ask("stubborn-mule", true)
+	require.True(t, changed)
+	require.NotEqual(t, first, third)
 }
 
 // A further uplink of a server is a port like the first.
@@ -311,6 +343,7 @@ func TestBGPOfAnOrder(t *testing.T) {
 	require.Contains(t, device.Running(), "ip address 198.51.100.4/31")
 }
 
+// What someone changes by hand is found, kept while it is there, and forgotten after.
 func TestAuditSwitch(t *testing.T) {
 	for _, heal := range []bool{false, true} {
 		p, device := newEmulated(t, heal)

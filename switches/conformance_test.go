@@ -142,6 +142,7 @@ func secretsStayHidden(t *testing.T, b *bench) {
 	text := fmt.Sprintf("%+v %#v %+v %#v", before, before, change, change)
 	expectNot(t, text, string(intent.BGP.Password))
 	expect(t, text, switches.Hidden)
+	passwordIsRenewed(t, b, intent)
 	if b.emulated != nil {
 		intent.BGP.Password = "another-mule"
 		intent.BGP.ASN = 65011
@@ -160,6 +161,27 @@ func secretsStayHidden(t *testing.T, b *bench) {
 		}
 	}
 	b.must(t, intentsOf(port)["quarantine"])
+}
+
+// passwordIsRenewed: which password a switch has cannot be told, but it can be told another one.
+func passwordIsRenewed(t *testing.T, b *bench, intent switches.Intent) {
+	t.Helper()
+	had := b.running(t)
+	other := *intent.BGP
+	other.Password = "stubborn-mule"
+	intent.BGP = &other
+	if change := b.must(t, intent); change.Changed || b.running(t) != had {
+		t.Errorf("another password, which nobody wants to have sent, changes %q", change.Diff)
+	}
+	other.Renew = true
+	notHidden := func(line string) bool { return !strings.Contains(line, switches.Hidden) }
+	if change := b.must(t, intent); !change.Changed || slices.ContainsFunc(change.Diff, notHidden) || b.running(t) == had {
+		t.Errorf("another password changes %q", change.Diff)
+	}
+	other.Renew = false
+	if change := b.must(t, intent); change.Changed {
+		t.Errorf("after another password there is a change left: %q", change.Diff)
+	}
 }
 
 // refusal is a complaint about a line in the platform's style.

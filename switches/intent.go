@@ -69,10 +69,12 @@ type Intent struct {
 
 // BGP is a session with the host at the other end of each address (RFC 4271).
 type BGP struct {
-	ASN         uint32         `json:"asn"`                // the host's
-	Password    Secret         `json:"password,omitempty"` // TCP MD5 (RFC 2385); empty: none. Read from a switch: Hidden
-	Accept      []netip.Prefix `json:"accept"`             // what the host may announce, in whole or in parts
-	MaxPrefixes int            `json:"max_prefixes"`       // beyond which the session ends, for each family; 1 to 10 000
+	ASN      uint32 `json:"asn"`                // the host's
+	Password Secret `json:"password,omitempty"` // TCP MD5 (RFC 2385); empty: none. Read from a switch: Hidden
+	// Renew sends the password although the switch has one: which one cannot be compared.
+	Renew       bool           `json:"-"`
+	Accept      []netip.Prefix `json:"accept"`       // what the host may announce, in whole or in parts
+	MaxPrefixes int            `json:"max_prefixes"` // beyond which the session ends, for each family; 1 to 10 000
 }
 
 // VLANs are those of a switched port, which exist on the switch: an access port has an

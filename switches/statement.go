@@ -38,6 +38,9 @@ func (s statement) in(header statement) bool {
 	return strings.HasPrefix(string(s), string(header)+level)
 }
 
+// isSecret tells whether s holds a secret, which is hidden.
+func (s statement) isSecret() bool { return strings.Contains(string(s), Hidden) }
+
 func (s statement) String() string { return strings.ReplaceAll(string(s), level, " / ") }
 
 // difference says in lines with "- " and "+ " how to come from have to want.

@@ -170,6 +170,9 @@ func (s *Session) plan(l look, intent Intent) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
+	if intent.BGP != nil && intent.BGP.Renew {
+		have.owned = slices.DeleteFunc(have.owned, statement.isSecret)
+	}
 	diff := difference(have.owned, want)
 	change := Change{
 		Port: intent.Port, Changed: len(diff) > 0, Diff: diff, Linked: l.ports[intent.Port],
@@ -327,7 +330,7 @@ func (s *Session) commands(l look, plans []*plan) []command {
 		for _, text := range s.driver.edit(p.intent.Port, have, p.want) {
 			// A password that was there before is not known, and cannot be put back: its session
 			// stays down until the port is asked for again.
-			if p.intent.password() == "" && strings.Contains(text, Hidden) {
+			if p.intent.password() == "" && statement(text).isSecret() {
 				continue
 			}
 			commands = append(commands, command{port: p.intent.Port, text: text, secret: p.intent.password()})
