@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	sdk "go.temporal.io/sdk/client"
 
@@ -14,9 +15,9 @@ import (
 	"ferrodur/workflows/api"
 )
 
-// Ordering twice is ordering once, and an ID stays with its order. No worker is needed for
-// an order to be durable.
-func TestAnOrderIsPlacedOnce(t *testing.T) {
+// newClient is of a Temporal server that has no workers.
+func newClient(t *testing.T) *client.Client {
+	t.Helper()
 	ctx := t.Context()
 	program, err := temporal.Build(ctx, os.Stderr)
 	if err != nil {
@@ -35,8 +36,36 @@ func TestAnOrderIsPlacedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer connection.Close()
-	c := client.New(connection, "")
+	t.Cleanup(connection.Close)
+	return client.New(connection, "")
+}
+
+// A switch that nobody has asked for anything applies what it is asked for. Where no worker
+// answers for it, that is said in time, and whatever is asked for is kept.
+func TestSwitchWithoutWorkers(t *testing.T) {
+	ctx, c := t.Context(), newClient(t)
+	sw1 := api.SwitchRef{Switch: "sw1", Site: "ewr1"}
+	if state, err := c.SwitchState(ctx, sw1); err != nil || state.Mode != api.ModeApply {
+		t.Errorf("%+v, %v", state, err)
+	}
+	short, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if _, err := c.SetPorts(short, sw1, api.PortRequest{Port: "swp1"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a port is to be configured without workers: %v", err)
+	}
+	begun := time.Now()
+	if _, err := c.SwitchState(ctx, sw1); !errors.Is(err, client.ErrNoAnswer) || !strings.Contains(err.Error(), "lifecycle worker") {
+		t.Errorf("got %v, want ErrNoAnswer", err)
+	}
+	if took := time.Since(begun); took > 8*time.Second {
+		t.Errorf("that was said after %s", took)
+	}
+}
+
+// Ordering twice is ordering once, and an ID stays with its order. No worker is needed for
+// an order to be durable.
+func TestAnOrderIsPlacedOnce(t *testing.T) {
+	ctx, c := t.Context(), newClient(t)
 	order := api.Order{ID: "o-42", Site: "ewr1", Plan: "c1.small", Image: "debian-12", SSHKeys: []string{"ssh-ed25519 AAAA"}}
 	patient := order
 	patient.Limits.Attempts = 5

@@ -16,14 +16,24 @@ import (
 	"ferrodur/workflows/api"
 )
 
+// switchAnswer is how long a switch's workflow is waited for when it is asked how it stands.
+const switchAnswer = 5 * time.Second
+
 // SwitchState asks how a switch's workflow stands. One that nobody has asked for anything
 // yet applies what it is asked for.
 func (c *Client) SwitchState(ctx context.Context, ref api.SwitchRef) (api.SwitchState, error) {
 	state := api.SwitchState{SwitchRef: ref, Mode: api.ModeApply}
-	value, err := c.temporal.QueryWorkflow(ctx, api.SwitchID(ref.Switch), "", api.QueryState)
+	asking, cancel := context.WithTimeout(ctx, switchAnswer)
+	defer cancel()
+	value, err := c.temporal.QueryWorkflow(asking, api.SwitchID(ref.Switch), "", api.QueryState)
 	var notFound *serviceerror.NotFound
-	if errors.As(err, &notFound) {
+	var late *serviceerror.DeadlineExceeded
+	var nobody *serviceerror.FailedPrecondition // no worker has asked for work lately
+	switch {
+	case errors.As(err, &notFound):
 		return state, nil
+	case ctx.Err() == nil && (asking.Err() != nil || errors.As(err, &late) || errors.As(err, &nobody)):
+		return state, fmt.Errorf("%s: %w within %s: is a lifecycle worker running?", api.SwitchID(ref.Switch), ErrNoAnswer, switchAnswer)
 	}
 	if err == nil {
 		err = value.Get(&state)
@@ -103,7 +113,7 @@ func (c *Client) SetPorts(ctx context.Context, ref api.SwitchRef, ports ...api.P
 	answered := map[string]bool{}
 	for {
 		state, err := c.SwitchState(ctx, ref)
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrNoAnswer) && ctx.Err() == nil {
 			return nil, err
 		}
 		for _, done := range state.Done {

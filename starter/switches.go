@@ -12,6 +12,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"ferrodur/client"
 	"ferrodur/inventory"
@@ -37,6 +38,13 @@ only one that writes to it: changes that arrive while it works are carried out t
 	)
 	return command
 }
+
+const (
+	// switchesAtOnce are asked how they stand.
+	switchesAtOnce = 32
+	// modeUnknown is of a switch whose workflow does not answer.
+	modeUnknown api.SwitchMode = "unknown"
+)
 
 // switchRow is a switch as it is listed.
 type switchRow struct {
@@ -107,27 +115,32 @@ func (c *cli) switchRows(ctx context.Context) ([]switchRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	var rows []switchRow
-	for _, s := range declared {
-		state, err := temporal.SwitchState(ctx, api.SwitchRef{Switch: s.Name, Site: s.Site})
-		if err != nil {
-			return nil, err
-		}
-		row := switchRow{
-			SwitchRef: api.SwitchRef{Switch: s.Name, Site: s.Site}, Platform: s.Platform, Address: s.Address,
-			Ports: len(s.Ports), Mode: state.Mode, Reason: state.Reason, Trouble: state.Trouble, Waiting: len(state.Queue), Heal: s.Heal,
-		}
-		for _, d := range drift {
-			if d.Switch == s.Name {
-				row.Drift++
+	rows := make([]switchRow, len(declared))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(switchesAtOnce)
+	for i, s := range declared {
+		group.Go(func() error {
+			ref := api.SwitchRef{Switch: s.Name, Site: s.Site}
+			state, err := temporal.SwitchState(ctx, ref)
+			if errors.Is(err, client.ErrNoAnswer) { // the rest is known all the same
+				state, err = api.SwitchState{Mode: modeUnknown, Trouble: err.Error()}, nil
 			}
-		}
-		if at, compared := audited[s.Name]; compared {
-			row.Audited = &at
-		}
-		rows = append(rows, row)
+			rows[i] = switchRow{
+				SwitchRef: ref, Platform: s.Platform, Address: s.Address,
+				Ports: len(s.Ports), Mode: state.Mode, Reason: state.Reason, Trouble: state.Trouble, Waiting: len(state.Queue), Heal: s.Heal,
+			}
+			for _, d := range drift {
+				if d.Switch == s.Name {
+					rows[i].Drift++
+				}
+			}
+			if at, compared := audited[s.Name]; compared {
+				rows[i].Audited = &at
+			}
+			return err
+		})
 	}
-	return rows, nil
+	return rows, group.Wait()
 }
 
 // portRow is what a port should be, and whether it is.
