@@ -27,6 +27,10 @@ start_software() {
 		# A port is new in quarantine: as it comes it would carry all VLANs.
 		ovs-vsctl get Port "$port" name >/dev/null 2>&1 ||
 			ovs-vsctl --timeout=20 add-port br0 "$port" -- set Port "$port" vlan_mode=trunk trunks=4095
+		# What comes from a port is Open vSwitch's, which takes it before this hook, and not the
+		# kernel's: that would answer there for the gateways, and route past all VLANs.
+		nft add table netdev ports
+		nft add chain netdev ports "$port" "{ type filter hook ingress device $port priority 0 ; policy drop ; }"
 	done
 	for gateway in $SWITCH_GATEWAYS; do
 		vlan=${gateway%%=*}
