@@ -32,12 +32,17 @@ func (j *journey) openPort(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	return j.configurePorts(ctx, func(uplink int) api.ConfigurePortInput {
+	return j.configurePorts(ctx, provisioningBy(links))
+}
+
+// provisioningBy says what the ports of a server's uplinks are while it is provisioned.
+func provisioningBy(links api.Links) func(uplink int) api.ConfigurePortInput {
+	return func(uplink int) api.ConfigurePortInput {
 		if uplink > 0 {
 			return quarantine(uplink)
 		}
 		return api.ConfigurePortInput{Profile: api.ProvisioningProfile, Links: links}
-	})
+	}
 }
 
 // closePort powers the server off, takes its boot target away and shuts its ports.
@@ -71,7 +76,13 @@ func (j *journey) runAgent(ctx workflow.Context, job bootJob) (api.JobResult, st
 	if err != nil {
 		return api.JobResult{}, "", err
 	}
-	if err := j.configurePort(ctx, api.ConfigurePortInput{Profile: api.ProvisioningProfile, Links: links}); err != nil {
+	// An install that is done again finds the tenant's ports.
+	if job.kind == api.JobInstall && len(j.state.Server.Others) > 0 && workflow.GetVersion(ctx, "install by one uplink", workflow.DefaultVersion, 1) == 1 {
+		err = j.configurePorts(ctx, provisioningBy(links))
+	} else {
+		err = j.configurePort(ctx, provisioningBy(links)(0))
+	}
+	if err != nil {
 		return api.JobResult{}, "", err
 	}
 	err = do(j.bootWork(ctx, fmt.Sprintf("%s: boot target %s", server, job.kind), brief), api.SetBootTarget, api.SetBootTargetInput{

@@ -268,11 +268,26 @@ func (i *instance) serve(ctx workflow.Context) error {
 				return err
 			}
 			wanted := i.routesWanted
-			i.routeErr = i.route(ctx)
+			i.routeErr = i.routeUntilReturn(ctx)
 			i.routesMade = wanted
 			workflow.SetCurrentDetails(ctx, details(i.state))
 		}
 	}, false)
+}
+
+// routeUntilReturn routes, but lets no switch that is away hold up a return.
+func (i *instance) routeUntilReturn(ctx workflow.Context) error {
+	ctx, cancel := workflow.WithCancel(ctx)
+	done := false
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		_ = workflow.Await(ctx, func() bool { return i.returnWanted || done })
+		if i.returnWanted && !done && workflow.GetVersion(ctx, "return while routing", workflow.DefaultVersion, 1) == 1 {
+			cancel()
+		}
+	})
+	err := i.route(ctx)
+	done = true
+	return err
 }
 
 // answerRoute waits until the port of an active instance carries its blocks. One that is not

@@ -130,7 +130,7 @@ func (w *switchWriter) enqueue(ctx workflow.Context, request api.PortRequest) {
 	for i, q := range w.state.Queue {
 		if request.SameCable(q) && !q.Applying {
 			w.state.Queue[i] = queued
-			w.done(ctx, q, api.PortResult{Error: "a later change of the port took this one's place", ErrorType: api.ErrorAborted})
+			w.done(ctx, q, superseded)
 			return
 		}
 	}
@@ -146,8 +146,11 @@ func (w *switchWriter) maySetMode(in api.ModeInput) error {
 
 func (w *switchWriter) setMode(ctx workflow.Context, in api.ModeInput) (api.SwitchState, error) {
 	w.state.Mode, w.state.Reason, w.state.Since = in.Mode, in.Reason, workflow.Now(ctx)
+	approved := slices.ContainsFunc(w.state.Queue, func(q api.QueuedPort) bool { return q.Approved })
+	withdraws := approved && workflow.GetVersion(ctx, "withdraw approvals", workflow.DefaultVersion, 1) == 1
 	for i := range w.state.Queue {
 		w.state.Queue[i].Preview = nil // the switch may have changed meanwhile
+		w.state.Queue[i].Approved = w.state.Queue[i].Approved && !withdraws
 	}
 	w.publish(ctx)
 	return w.state, nil
@@ -268,7 +271,11 @@ func (w *switchWriter) work(ctx workflow.Context, places []int, dryRun bool) ([]
 
 // preview finds out what would be changed.
 func (w *switchWriter) preview(ctx workflow.Context) error {
+	w.supersede(ctx)
 	places := w.unseen()
+	if len(places) == 0 {
+		return nil
+	}
 	requests := w.requests(places)
 	results, err := w.work(ctx, places, true)
 	for n := range results {
@@ -285,7 +292,11 @@ func (w *switchWriter) preview(ctx workflow.Context) error {
 
 // carryOut makes one transaction of what may be carried out, and answers its callers.
 func (w *switchWriter) carryOut(ctx workflow.Context) error {
+	w.supersede(ctx)
 	places := w.ready()
+	if len(places) == 0 {
+		return nil
+	}
 	requests := w.requests(places)
 	w.apply(requests, true)
 	w.publish(ctx)
@@ -300,6 +311,23 @@ func (w *switchWriter) carryOut(ctx workflow.Context) error {
 	}
 	return err
 }
+
+// supersede answers the changes of which there is a later one for the same cable: it came while
+// they were under way, at a switch that was away then.
+func (w *switchWriter) supersede(ctx workflow.Context) {
+	early := map[string]bool{}
+	for i, q := range w.state.Queue {
+		early[q.Request] = slices.ContainsFunc(w.state.Queue[i+1:], q.SameCable)
+	}
+	twice := func(q api.QueuedPort) bool { return early[q.Request] }
+	if !slices.ContainsFunc(w.state.Queue, twice) || workflow.GetVersion(ctx, "supersede", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return
+	}
+	w.finish(ctx, twice, superseded)
+}
+
+// superseded is what is told of a change that is of no interest any more.
+var superseded = api.PortResult{Error: "a later change of the port took this one's place", ErrorType: api.ErrorAborted}
 
 func (w *switchWriter) requests(places []int) []string {
 	var requests []string

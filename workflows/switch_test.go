@@ -211,6 +211,54 @@ func TestSwitchAway(t *testing.T) {
 	r.told(t, "r2", 1, "credentials")
 }
 
+// A change that is asked for while an earlier one of the same port waits for a switch that is
+// away takes its place when the switch is back.
+func TestSwitchAwayLaterChange(t *testing.T) {
+	r := newRack(t)
+	r.away = errors.New("switch sw1 is unreachable")
+	r.ask(time.Minute, "r1", "s1", api.TenantProfile)
+	r.ask(time.Hour, "r2", "s1", api.QuarantineProfile)
+	r.env.RegisterDelayedCallback(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.away = nil
+	}, 3*time.Hour)
+	r.run(t, 5*time.Hour, sw1)
+	r.told(t, "r1", 1, "took this one's place")
+	r.told(t, "r2", 1, "")
+	if len(r.batches) != 1 || len(r.batches[0].Ports) != 1 || r.batches[0].Ports[0].Profile != api.QuarantineProfile {
+		t.Errorf("carried out: %+v", r.batches)
+	}
+}
+
+// An approval is of what was shown: it does not outlive a pause.
+func TestSwitchApprovalIsWithdrawn(t *testing.T) {
+	r := newRack(t)
+	r.update(t, time.Minute, api.UpdateMode, api.ModeInput{Mode: api.ModeApprove}, false)
+	r.ask(time.Hour, "r1", "s1", api.TenantProfile)
+	r.env.RegisterDelayedCallback(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.away = errors.New("switch sw1 is unreachable")
+	}, 90*time.Minute)
+	r.update(t, 2*time.Hour, api.UpdateApprove, api.ApproveInput{}, false)
+	r.update(t, 3*time.Hour, api.UpdateMode, api.ModeInput{Mode: api.ModePaused}, false)
+	r.env.RegisterDelayedCallback(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.away = nil
+		r.batches = nil
+	}, 4*time.Hour)
+	r.update(t, 5*time.Hour, api.UpdateMode, api.ModeInput{Mode: api.ModeApprove}, false)
+	r.run(t, 6*time.Hour, sw1)
+	r.told(t, "r1", 0, "")
+	for _, batch := range r.batches {
+		if !batch.DryRun {
+			t.Errorf("carried out without approval: %+v", batch)
+		}
+	}
+}
+
 func TestSwitchPaused(t *testing.T) {
 	r := newRack(t)
 	r.update(t, time.Minute, api.UpdateMode, api.ModeInput{Mode: api.ModePaused, Reason: "window 17"}, false)
