@@ -23,6 +23,7 @@ func TestConformance(t *testing.T) {
 		"cut anywhere":                   cutEverywhere,
 		"many at once":                   manyAtOnce,
 		"secrets stay hidden":            secretsStayHidden,
+		"lists shrink":                   listsShrink,
 		"what it cannot do, it says":     lacksAreSaid,
 	}
 	emulated := map[string]func(*testing.T, *bench){
@@ -182,6 +183,40 @@ func passwordIsRenewed(t *testing.T, b *bench, intent switches.Intent) {
 	if change := b.must(t, intent); change.Changed {
 		t.Errorf("after another password there is a change left: %q", change.Diff)
 	}
+	other.Password = ""
+	if change := b.must(t, intent); !change.Changed || !change.Running.Equal(intent) {
+		t.Errorf("without a password the port is %+v", change.Running)
+	}
+}
+
+// listsShrink: of what is routed to a host and may be announced, some goes and the rest stays.
+func listsShrink(t *testing.T, b *bench) {
+	if !b.has("filtered") {
+		t.Skip("skipped: the platform has no filters")
+	}
+	port := b.port(7)
+	many := intentsOf(port)["filtered"]
+	many.Behind = prefixes("203.0.113.64/28", "203.0.113.80/28", "203.0.113.96/28", "2001:db8:8000::/56")
+	if b.has("BGP") {
+		many.BGP = &switches.BGP{ASN: 65010, Accept: prefixes("203.0.113.0/28", "203.0.113.16/28", "2001:db8:9000::/48"), MaxPrefixes: 10}
+	}
+	few := many
+	few.Behind = prefixes("203.0.113.80/28")
+	if b.has("BGP") {
+		bgp := *many.BGP
+		bgp.Accept = prefixes("203.0.113.16/28")
+		few.BGP = &bgp
+	}
+	b.must(t, few)
+	want := sortedLines(b.running(t))
+	b.must(t, many)
+	if change := b.must(t, few); !change.Running.Equal(few) {
+		t.Errorf("shrunk to %+v", change.Running)
+	}
+	if got := sortedLines(b.running(t)); got != want {
+		t.Errorf("what shrank left\n%s\nand was, when it was made,\n%s", got, want)
+	}
+	b.must(t, intentsOf(port)["quarantine"])
 }
 
 // refusal is a complaint about a line in the platform's style.

@@ -72,9 +72,16 @@ func (d junos) running(ctx context.Context, cli *terminal) (string, error) {
 	return d.show(ctx, cli, "show configuration | display set | no-more")
 }
 
-// read takes apart what "display set" shows, without secrets and remarks.
+// read takes apart what "display set" shows, without secrets and remarks. What was deactivated
+// is shown as if it were in effect, and in a line of its own.
 func (junos) read(text string) ([]statement, error) {
 	all := parseFlat(text, "set")
+	inactive := parseFlat(text, "deactivate")
+	for i, s := range all {
+		if slices.ContainsFunc(inactive, func(path statement) bool { return s.begins(string(path)) }) {
+			all[i] = junosInactive + s
+		}
+	}
 	for i, s := range all {
 		line, _, _ := strings.Cut(string(s), " ## ")
 		if head, _, is := strings.Cut(line, " authentication-key "); is {
@@ -89,23 +96,36 @@ func (junos) read(text string) ([]statement, error) {
 	return all, nil
 }
 
+// junosInactive begins a statement that is not in effect. It is nobody's to an intent: setting it
+// does not activate it, and so what was asked for is missing until somebody does.
+const junosInactive = "inactive: "
+
 // junosOwned are the paths below an interface that an intent decides on.
 func junosOwned(interfaceName string, s statement) bool {
 	rest, is := strings.CutPrefix(string(s), "interfaces "+interfaceName)
 	return is && (rest == "" || slices.ContainsFunc([]string{
-		" description", " mtu", " disable", " ether-options 802.3ad", " native-vlan-id", " aggregated-ether-options lacp active",
+		" description", " mtu", " disable", " native-vlan-id", " aggregated-ether-options lacp active",
 		" aggregated-ether-options lacp force-up", " unit 0 family inet address", " unit 0 family inet6 address",
 		" unit 0 family inet filter input", " unit 0 family inet6 filter input",
 		" unit 0 family ethernet-switching interface-mode", " unit 0 family ethernet-switching vlan members",
 	}, func(kind string) bool { return rest == kind || strings.HasPrefix(rest, kind+" ") }) ||
-		slices.Contains([]string{" unit 0", " unit 0 family inet", " unit 0 family inet6", " unit 0 family ethernet-switching", " aggregated-ether-options", " aggregated-ether-options lacp"}, rest))
+		junosGroupOf(rest) != "" || slices.Contains([]string{" unit 0", " unit 0 family inet", " unit 0 family inet6", " unit 0 family ethernet-switching", " aggregated-ether-options", " aggregated-ether-options lacp"}, rest))
+}
+
+// junosGroupOf is the group that a line below an interface puts it into; empty: it does not.
+func junosGroupOf(rest string) string {
+	group, is := strings.CutPrefix(rest, " ether-options 802.3ad ")
+	if !is || !strings.HasPrefix(group, "ae") || strings.Contains(group, " ") {
+		return ""
+	}
+	return group
 }
 
 func (junos) section(running []statement, port string) section {
 	carrier := port
 	for _, s := range running {
-		if group, is := strings.CutPrefix(string(s), "interfaces "+port+" ether-options 802.3ad "); is {
-			carrier = group
+		if rest, is := strings.CutPrefix(string(s), "interfaces "+port); is && junosGroupOf(rest) != "" {
+			carrier = junosGroupOf(rest)
 		}
 	}
 	hosts := map[string]bool{}
@@ -122,6 +142,8 @@ func (junos) section(running []statement, port string) section {
 		inner := junosInner(s)
 		words := strings.Fields(inner)
 		switch {
+		case s.begins(junosInactive + "interfaces " + port), s.begins(junosInactive + "interfaces " + carrier):
+			found.foreign = append(found.foreign, s)
 		case s.begins("interfaces " + port), s.begins("interfaces " + carrier):
 			if junosOwned(port, s) || junosOwned(carrier, s) {
 				found.owned = append(found.owned, s)
@@ -353,9 +375,10 @@ func (junos) edit(_ string, have section, want []statement) []string {
 			have.owned = slices.DeleteFunc(slices.Clone(have.owned), func(s statement) bool { return s.begins(path) && slices.Contains(want, s) })
 		}
 	}
-	return flatEdit(have, want, "delete", "set", func(s statement) []string {
+	commands := flatEdit(have, want, "delete", "set", func(s statement) []string {
 		paths := pathsOf(statement(junosInner(s)), "interfaces *", "interfaces * unit *", "interfaces * unit * family *", "interfaces * aggregated-ether-options",
-			"interfaces * ether-options", "firewall family * filter *", "policy-options policy-statement *", "protocols bgp group *",
+			"interfaces * ether-options", "firewall family * filter *", "firewall family * filter * term *",
+			"policy-options policy-statement *", "policy-options policy-statement * term *", "protocols bgp group *",
 			"protocols bgp group * neighbor *", "protocols router-advertisement interface *", "forwarding-options dhcp-relay group *",
 			"forwarding-options dhcp-relay server-group *", "routing-options static route *", "routing-options rib * static route *")
 		instance := strings.TrimSuffix(string(s), junosInner(s))
@@ -364,6 +387,12 @@ func (junos) edit(_ string, have section, want []statement) []string {
 		}
 		return paths
 	})
+	for i, command := range commands {
+		if strings.HasPrefix(command, "delete ") { // which needs no secret to take it away
+			commands[i] = strings.TrimSuffix(command, ` "`+Hidden+`"`)
+		}
+	}
+	return commands
 }
 
 func (d junos) transact(ctx context.Context, cli *terminal, t transaction) error {

@@ -73,7 +73,8 @@ func enterBy(ctx context.Context, cli *terminal, command string, refused func(st
 	switch {
 	case err != nil:
 		return err
-	case strings.Contains(answer, "locked by"), strings.Contains(answer, "locked exclusively by"):
+	case strings.Contains(answer, "locked by"), strings.Contains(answer, "locked exclusively by"),
+		strings.Contains(answer, "configuration database modified"): // by someone who has not committed it yet
 		return fmt.Errorf("%w: %s", ErrLocked, answer)
 	case refused(answer):
 		return &RefusedError{Line: command, Answer: answer}

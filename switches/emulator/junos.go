@@ -39,7 +39,7 @@ func newJunos(d *Device) *junos {
 	j := &junos{
 		device: d,
 		now:    flat{"version 22.4R3.25", "system host-name " + d.config.Name, "system services ssh"},
-		grammar: grammar{presence: matching(unit, unit+` family \S+`), known: matching(
+		grammar: grammar{presence: matching(unit, unit+` family \S+`, filter, policy+` term `+junosWord), known: matching(
 			`system (host-name|ntp server|syslog host) \S+`,
 			interfaces+` (description `+junosText+`|mtu \d+|disable|native-vlan-id \d+|ether-options 802\.3ad ae\d+|hold-time up \d+ down \d+|speed \S+)`,
 			interfaces+` aggregated-ether-options (lacp (active|passive|force-up|periodic (fast|slow))|minimum-links \d+)`,
