@@ -294,7 +294,7 @@ func (d iosxe) enter(ctx context.Context, cli *terminal) error {
 
 func (d iosxe) revert(ctx context.Context, cli *terminal) error {
 	const command = "configure revert now"
-	answer, err := cli.say(ctx, command)
+	answer, err := cli.patiently().say(ctx, command)
 	if err == nil && !strings.Contains(answer, "Rollback Done") {
 		err = &RefusedError{Line: command, Answer: strings.TrimSpace(answer)}
 	}
@@ -316,7 +316,7 @@ func (d iosxe) settle(ctx context.Context, cli *terminal) error {
 
 func (d iosxe) save(ctx context.Context, cli *terminal) error {
 	const command = "write memory"
-	answer, err := cli.say(ctx, command)
+	answer, err := cli.patiently().say(ctx, command)
 	if err == nil && (d.refused(answer) || !strings.Contains(answer, "[OK]")) {
 		err = &RefusedError{Line: command, Answer: fmt.Sprintf("%q", answer)}
 	}

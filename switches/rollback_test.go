@@ -88,7 +88,7 @@ func withoutSizes(text string) string {
 
 // A switch that cannot take changes back is told about, and nothing is changed.
 func TestIOSXEWithoutArchive(t *testing.T) {
-	b := benches["cisco_iosxe"](t)
+	b := emulate(t, "cisco_iosxe", "GigabitEthernet1/0/%d", 2, words{hurry: 80}) // with nothing of its own
 	before := b.running(t)
 	_, err := applyOne(t, b.open(t), intentsOf(b.port(1))["IPv4 only"])
 	var refused *switches.RefusedError

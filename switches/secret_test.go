@@ -29,3 +29,19 @@ func TestUnknownPasswordIsNotWritten(t *testing.T) {
 		t.Errorf("%d neighbours in %v", neighbours, commands)
 	}
 }
+
+// What others keep secret on a port is not shown, either.
+func TestForeignSecretsAreHidden(t *testing.T) {
+	for line, want := range map[statement]string{
+		under("interface swp1", "ip ospf message-digest-key 1 md5 mule"): "interface swp1 / ip ospf message-digest-key 1 md5 " + Hidden,
+		under("interface swp1", "isis password clear mule"):              "interface swp1 / isis password " + Hidden,
+		under("interface Gi1", "ip ospf authentication-key 7 0822455D"):  "interface Gi1 / ip ospf authentication-key " + Hidden,
+		`interfaces xe-0/0/1 hold-time up 100 down 100`:                  "interfaces xe-0/0/1 hold-time up 100 down 100",
+		`protocols ospf authentication md5 1 key "$9$abc"`:               "protocols ospf authentication md5 " + Hidden,
+		under("Port swp1", `external_ids:secret="mule"`):                 "Port swp1 / external_ids:secret=" + Hidden,
+	} {
+		if got := line.withoutSecrets(); got != want {
+			t.Errorf("%q is shown as %q, want %q", line, got, want)
+		}
+	}
+}

@@ -154,7 +154,7 @@ func (s *Session) Read(ctx context.Context, ports ...string) ([]Result, error) {
 		}
 		results[i].Change = Change{Port: port, Running: found.intent(s.driver, s.device, port), Linked: now.ports[port]}
 		for _, foreign := range found.foreign {
-			results[i].Change.Foreign = append(results[i].Change.Foreign, foreign.String())
+			results[i].Change.Foreign = append(results[i].Change.Foreign, foreign.withoutSecrets())
 		}
 	}
 	return results, nil

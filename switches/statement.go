@@ -1,6 +1,7 @@
 package switches
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -42,6 +43,14 @@ func (s statement) in(header statement) bool {
 func (s statement) isSecret() bool { return strings.Contains(string(s), Hidden) }
 
 func (s statement) String() string { return strings.ReplaceAll(string(s), level, " / ") }
+
+// secretWords come before secrets, as far as platforms are known.
+var secretWords = regexp.MustCompile(`(?i)((?:^|[ _:-])(?:password|passphrase|passwd|secret|md5|authentication-key|auth-key|key-string|pre-shared-key|community|clear|key [05678])[ =:]+)\S.*`)
+
+// withoutSecrets is how a statement of somebody else's is shown.
+func (s statement) withoutSecrets() string {
+	return secretWords.ReplaceAllString(s.String(), "${1}"+Hidden)
+}
 
 // difference says in lines with "- " and "+ " how to come from have to want.
 func difference(have, want []statement) []string {

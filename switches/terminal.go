@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/scrapli/scrapligo/driver/network"
+	"github.com/scrapli/scrapligo/driver/opoptions"
 	"github.com/scrapli/scrapligo/driver/options"
 	"github.com/scrapli/scrapligo/platform"
 	"github.com/scrapli/scrapligo/util"
@@ -82,6 +83,17 @@ func (t *terminal) configure(ctx context.Context, commands []command, refused fu
 	})
 }
 
+// patience is how long at least what changes a configuration as a whole may take: a commit, a
+// roll-back, saving. A session that is given up meanwhile leaves it half-done.
+const patience = 3 * time.Minute
+
+// patiently is the terminal for such a command.
+func (t *terminal) patiently() *terminal {
+	patient := *t
+	patient.command = max(t.command, patience)
+	return &patient
+}
+
 // say sends a line in the mode that the terminal is in, and returns the answer.
 func (t *terminal) say(ctx context.Context, line string) (answer string, err error) {
 	err = t.exchange(ctx, func() error {
@@ -91,9 +103,9 @@ func (t *terminal) say(ctx context.Context, line string) (answer string, err err
 	return answer, err
 }
 
-// insist says a line that must be taken.
+// insist says a line that must be taken, and may take its time.
 func (t *terminal) insist(ctx context.Context, line string, refused func(answer string) bool) error {
-	answer, err := t.say(ctx, line)
+	answer, err := t.patiently().say(ctx, line)
 	if err == nil && refused(answer) {
 		err = &RefusedError{Line: line, Answer: strings.TrimSpace(answer)}
 	}
@@ -129,7 +141,8 @@ func (t *terminal) leave(ctx context.Context) error {
 }
 
 func (t *terminal) send(line string) (string, error) {
-	response, err := t.cli.Driver.SendCommand(line) // the outer one would change the mode first
+	// The outer SendCommand would change the mode first.
+	response, err := t.cli.Driver.SendCommand(line, opoptions.WithTimeoutOps(t.command))
 	if err != nil {
 		return "", fmt.Errorf("%q: %w", line, err)
 	}

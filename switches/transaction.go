@@ -180,7 +180,7 @@ func (s *Session) plan(l look, intent Intent) (plan, error) {
 		Running: have.intent(s.driver, s.device, intent.Port),
 	}
 	for _, foreign := range have.foreign {
-		change.Foreign = append(change.Foreign, foreign.String())
+		change.Foreign = append(change.Foreign, foreign.withoutSecrets())
 	}
 	return plan{intent: intent, have: have, want: want, change: change}, nil
 }
