@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"ferrodur/workflows/api"
@@ -29,9 +30,11 @@ func Move(ctx workflow.Context, in api.MoveInput) (api.Elastic, error) {
 		if instance == "" {
 			continue
 		}
-		port := options(ctx, instance+" carries its blocks", workflow.ActivityOptions{
-			TaskQueue: api.QueueLifecycle, StartToCloseTimeout: limits.Command, ScheduleToCloseTimeout: limits.Switch, HeartbeatTimeout: silence,
-		})
+		// An attempt that is refused is tried anew, which is an update of the instance each time: it
+		// takes 2000 of them, and ten at once.
+		port := workflow.WithRetryPolicy(options(ctx, instance+" carries its blocks", workflow.ActivityOptions{
+			TaskQueue: api.QueueLifecycle, StartToCloseTimeout: limits.Switch, ScheduleToCloseTimeout: limits.Switch, HeartbeatTimeout: silence,
+		}), temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 10 * time.Minute})
 		if err := do(port, api.RouteInstance, api.RouteInput{Instance: instance, Request: run + " " + instance}); err != nil {
 			return elastic, err
 		}
