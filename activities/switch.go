@@ -93,7 +93,7 @@ func (s *Switch) ConfigurePorts(ctx context.Context, in api.ConfigurePortsInput)
 		}
 		results := make([]api.PortResult, len(outcomes))
 		for i, o := range outcomes {
-			results[i] = api.PortResult{Port: o.port, PortChange: o.change(), Foreign: o.Change.Foreign}
+			results[i] = api.PortResult{Port: o.port, PortChange: o.change().Shortened(mostLines)}
 			if o.err != nil {
 				results[i].Error, results[i].ErrorType = o.err.Error(), errorType(o.err)
 			}
@@ -351,7 +351,7 @@ func (s *Switch) audit(ctx context.Context, name string) (api.AuditReport, error
 			linked = append(linked, intents[i].Port)
 		}
 		request := requests[intents[i].Port]
-		drift := api.Drift{Port: intents[i].Port, Server: request.Server, Lines: result.Change.Diff}
+		drift := api.Drift{Port: intents[i].Port, Server: request.Server, Lines: api.PortChange{Lines: result.Change.Diff}.Shortened(mostLines).Lines}
 		switch {
 		case result.Err != nil:
 			drift.Problem = result.Err.Error()
@@ -364,6 +364,9 @@ func (s *Switch) audit(ctx context.Context, name string) (api.AuditReport, error
 	}
 	return report, s.Inventory.KeepDrift(ctx, name, driftOf(report), linked)
 }
+
+// mostLines are told of a port's change, of which a transaction has many.
+const mostLines = 60
 
 // mostForeign lines are told of a switch, give or take a port: a report goes through a
 // workflow's history.

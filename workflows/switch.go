@@ -17,6 +17,8 @@ const (
 	switchBatch = 128
 	// switchMemory is how many answers are kept for callers who ask again.
 	switchMemory = switchBatch
+	// doneLines are kept of each.
+	doneLines = 20
 	// switchPatience is how long a switch that is away is tried for, before what waits for
 	// it is looked at again: some of it may be of no interest any more, and an operator may
 	// have paused the switch. switchPause is between such times.
@@ -396,13 +398,14 @@ func (w *switchWriter) finish(ctx workflow.Context, which func(api.QueuedPort) b
 
 func (w *switchWriter) done(ctx workflow.Context, q api.QueuedPort, result api.PortResult) {
 	now := workflow.Now(ctx)
+	w.tell(ctx, q.PortRequest, result)
+	result.PortChange = result.Shortened(doneLines)
 	w.state.Done = append(w.state.Done, api.DonePort{
 		Request: q.Request, Server: q.Server, Profile: q.Profile, Result: result, At: now, Waited: now.Sub(q.Since),
 	})
 	if extra := len(w.state.Done) - switchMemory; extra > 0 {
 		w.state.Done = slices.Delete(w.state.Done, 0, extra)
 	}
-	w.tell(ctx, q.PortRequest, result)
 }
 
 // tell answers a caller. One that has ended needs no answer; nor does healing.

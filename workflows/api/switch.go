@@ -117,6 +117,29 @@ type PortChange struct {
 	Lines   []string `json:"lines,omitempty"`
 }
 
+// Shortened is the change with no more lines than that: what goes through a workflow's history
+// has to be short (Temporal takes 2 MB at once).
+func (c PortChange) Shortened(most int) PortChange {
+	c.Lines = shortened(c.Lines, most)
+	return c
+}
+
+func shortened(lines []string, most int) []string {
+	if len(lines) <= most {
+		return lines
+	}
+	return append(slices.Clone(lines[:most]), fmt.Sprintf("… and %d more lines", len(lines)-most))
+}
+
+// Shortened is the report without what is foreign, and with no more lines for a port than that.
+func (r AuditReport) Shortened(most int) AuditReport {
+	r.Foreign, r.Drift = nil, slices.Clone(r.Drift)
+	for i := range r.Drift {
+		r.Drift[i].Lines = shortened(r.Drift[i].Lines, most)
+	}
+	return r
+}
+
 // PortRequest asks for a server's port. Request is the caller's own name for this change:
 // asking twice is asking once.
 type PortRequest struct {
@@ -178,7 +201,7 @@ type ConfigurePortsInput struct {
 type PortResult struct {
 	Port string `json:"port,omitempty"`
 	PortChange
-	Foreign   []string `json:"foreign,omitempty"` // lines on the port that are not Ferrodur's
+	Foreign   []string `json:"foreign,omitempty"` // once: lines on the port that are not Ferrodur's
 	Error     string   `json:"error,omitempty"`
 	ErrorType string   `json:"error_type,omitempty"` // ErrorRefused, ErrorOperator; empty: worth a retry
 }
