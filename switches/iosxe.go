@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -314,9 +315,13 @@ func (d iosxe) settle(ctx context.Context, cli *terminal) error {
 	})
 }
 
+// iosxeConfirm is the end of a question: "Overwrite the previous NVRAM configuration?[confirm]",
+// when another release has written that.
+var iosxeConfirm = regexp.MustCompile(`\[confirm\]\s*$`)
+
 func (d iosxe) save(ctx context.Context, cli *terminal) error {
 	const command = "write memory"
-	answer, err := cli.patiently().say(ctx, command)
+	answer, err := cli.patiently().sayYes(ctx, command, iosxeConfirm)
 	if err == nil && (d.refused(answer) || !strings.Contains(answer, "[OK]")) {
 		err = &RefusedError{Line: command, Answer: fmt.Sprintf("%q", answer)}
 	}

@@ -86,6 +86,13 @@ func withoutSizes(text string) string {
 	return strings.Join(kept, "")
 }
 
+// After an upgrade of its system, a switch asks before it saves.
+func TestIOSXEUpgraded(t *testing.T) {
+	b := benches["cisco_iosxe"](t)
+	b.emulated.Fail(emulator.Faults{Upgraded: true})
+	b.must(t, intentsOf(b.port(1))["IPv4 only"])
+}
+
 // A switch that cannot take changes back is told about, and nothing is changed.
 func TestIOSXEWithoutArchive(t *testing.T) {
 	b := emulate(t, "cisco_iosxe", "GigabitEthernet1/0/%d", 2, words{hurry: 80}) // with nothing of its own

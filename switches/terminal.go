@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -140,9 +141,24 @@ func (t *terminal) leave(ctx context.Context) error {
 	return t.exchange(ctx, func() error { return t.cli.AcquirePriv(operational) })
 }
 
-func (t *terminal) send(line string) (string, error) {
+// sayYes says a line, and confirms it where the switch asks for that with such a question. The
+// answer is all that was said.
+func (t *terminal) sayYes(ctx context.Context, line string, question *regexp.Regexp) (answer string, err error) {
+	err = t.exchange(ctx, func() error {
+		answer, err = t.send(line, opoptions.WithInterimPromptPattern([]*regexp.Regexp{question}))
+		if err == nil && question.MatchString(answer) {
+			var rest string
+			rest, err = t.send("")
+			answer += "\n" + rest
+		}
+		return err
+	})
+	return answer, err
+}
+
+func (t *terminal) send(line string, options ...util.Option) (string, error) {
 	// The outer SendCommand would change the mode first.
-	response, err := t.cli.Driver.SendCommand(line, opoptions.WithTimeoutOps(t.command))
+	response, err := t.cli.Driver.SendCommand(line, append(options, opoptions.WithTimeoutOps(t.command))...)
 	if err != nil {
 		return "", fmt.Errorf("%q: %w", line, err)
 	}

@@ -38,6 +38,8 @@ type Faults struct {
 	FailCommit string                   // a commit's complaint; "": it succeeds
 	LockedBy   string                   // a human who keeps others from configuring; "": nobody
 	Sessions   int                      // at once; 0: any number
+	// Upgraded has an IOS-XE ask before it overwrites what its earlier release has saved.
+	Upgraded bool
 	// CutAfter is how many bytes of a login's dialogue, typed or printed, come through before
 	// its connection breaks off; 0: all.
 	CutAfter int

@@ -279,6 +279,7 @@ type iosxeDialogue struct {
 	iosxe *iosxe
 	shell *shell
 	place *place // in configuration mode
+	asks  bool   // whether to save
 }
 
 func (d *iosxeDialogue) hangUp() {}
@@ -286,6 +287,8 @@ func (d *iosxeDialogue) hangUp() {}
 func (d *iosxeDialogue) prompt() string {
 	name := d.iosxe.device.config.Name
 	switch {
+	case d.asks:
+		return "Overwrite the previous NVRAM configuration?[confirm]"
 	case d.place == nil:
 		return name + "#"
 	case d.place.kind() == "":
@@ -299,7 +302,7 @@ var iosxeRevert = regexp.MustCompile(`^configure terminal revert timer (\d+)$`)
 func (d *iosxeDialogue) answer(line string) (string, bool) {
 	x := d.iosxe
 	switch timed := iosxeRevert.FindStringSubmatch(line); {
-	case line == "":
+	case line == "" && !d.asks:
 	case d.place != nil && (line == "end" || line == "exit" && len(d.place.path) == 0):
 		d.place = nil
 	case d.place != nil && line == "exit-address-family" && strings.Contains(d.place.kind(), "-af"):
@@ -314,7 +317,11 @@ func (d *iosxeDialogue) answer(line string) (string, bool) {
 		return "", true
 	case strings.HasPrefix(line, "show "):
 		return x.show(line), false
-	case line == "write memory":
+	case line == "write memory" && x.device.faults.Upgraded && !d.asks:
+		d.asks = true
+		return "Warning: Attempting to overwrite an NVRAM configuration previously written\nby a different version of the system image.", false
+	case line == "write memory" || line == "" && d.asks:
+		d.asks = false
 		return "Building configuration...\n[OK]", false
 	case line == "configure terminal" || timed != nil:
 		if by := x.device.faults.LockedBy; by != "" {
