@@ -101,16 +101,21 @@ func (d nxos) read(text string) ([]statement, error) {
 	return style.dropInherited(nxosShut(joinAllowed(style.parse(text)))), nil
 }
 
-// nxosShut says of all ports alike whether they are shut: a switched one is open unless
-// "shutdown" is shown, a routed one is shut unless "no shutdown" is.
+// nxosShut says of all ports alike whether they are shut, for what is the default is not shown: a
+// switched one is open unless "shutdown" is shown, or the switch has them shut by default; a
+// routed one is shut unless "no shutdown" is shown.
 func nxosShut(all []statement) []statement {
 	said := map[statement]bool{}
 	for _, s := range all {
 		said[s] = true
 	}
+	shutByDefault := said["system default switchport shutdown"]
 	var plain []statement
 	for _, s := range all {
 		switch port := s.header(); {
+		case shutByDefault && port == "" && strings.HasPrefix(string(s), "interface Ethernet") &&
+			!said[s.with("no switchport")] && !said[s.with("no shutdown")] && !said[s.with("shutdown")]:
+			plain = append(plain, s, s.with("shutdown"))
 		case strings.HasPrefix(string(s), "interface ") && s.line() == "no shutdown":
 			continue
 		case strings.HasPrefix(string(s), "interface Ethernet") && s.line() == "no switchport" && !said[port.with("no shutdown")] && !said[port.with("shutdown")]:

@@ -207,3 +207,17 @@ func TestNXOSLacks(t *testing.T) {
 		}
 	}
 }
+
+// Where switched ports are shut by default, those are shut that nothing is shown of.
+func TestNXOSShutByDefault(t *testing.T) {
+	text := "!Command: show running-config\n\nversion 10.3(4)\nsystem default switchport shutdown\n\ninterface Ethernet1/1\n\ninterface Ethernet1/2\n  no shutdown\n\ninterface Ethernet1/3\n  no switchport\n  no shutdown\n"
+	all, err := nxos{}.read(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for port, shut := range map[statement]bool{"interface Ethernet1/1": true, "interface Ethernet1/2": false, "interface Ethernet1/3": false} {
+		if got := slices.Contains(all, port.with("shutdown")); got != shut {
+			t.Errorf("%s is shut: %t, want %t", port, got, shut)
+		}
+	}
+}
