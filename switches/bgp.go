@@ -26,6 +26,9 @@ func (e listEntry) Action() string {
 	return "permit"
 }
 
+// lastSeq is behind all that a host may announce.
+const lastSeq = 10 * acceptedMax
+
 // listName names a list after the port that the routes are on.
 func listName(carrier string, ipv4 bool, direction string) string {
 	if ipv4 {
@@ -66,10 +69,12 @@ func listEntries(intent Intent, carrier string) []listEntry {
 			}
 			entries = append(entries, entry)
 		}
-		if seq == 0 { // a list that is not there lets everything through on some platforms
-			all := everything(link.Host.Is4())
-			entries = append(entries, listEntry{Family: family, Name: listName(carrier, link.Host.Is4(), "in"), Seq: 5, Prefix: all, Longer: all.Addr().BitLen(), Deny: true})
-		}
+		// A list that is not there lets everything through on some platforms, and while its entries
+		// change none of the others may be there.
+		all := everything(link.Host.Is4())
+		entries = append(entries, listEntry{
+			Family: family, Name: listName(carrier, link.Host.Is4(), "in"), Seq: lastSeq, Prefix: all, Longer: all.Addr().BitLen(), Deny: true,
+		})
 		entries = append(entries, listEntry{Family: family, Name: listName(carrier, link.Host.Is4(), "out"), Seq: 5, Prefix: everything(link.Host.Is4())})
 	}
 	return entries

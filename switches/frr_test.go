@@ -165,8 +165,9 @@ func TestEditFRR(t *testing.T) {
 		}},
 		{"tenant to a speaker of BGP", tenant, speaker, []string{
 			"ip prefix-list ferrodur-swp1-in4 seq 5 permit 192.0.2.64/28 le 32",
+			"ip prefix-list ferrodur-swp1-in4 seq 100000 deny 0.0.0.0/0 le 32",
 			"ip prefix-list ferrodur-swp1-out4 seq 5 permit 0.0.0.0/0",
-			"ipv6 prefix-list ferrodur-swp1-in6 seq 5 deny ::/0 le 128",
+			"ipv6 prefix-list ferrodur-swp1-in6 seq 100000 deny ::/0 le 128",
 			"ipv6 prefix-list ferrodur-swp1-out6 seq 5 permit ::/0",
 			"router bgp 65000",
 			"neighbor 203.0.113.1 remote-as 65010",

@@ -92,9 +92,10 @@ ip access-list extended ferrodur-GigabitEthernet1-0-1-filter4
  permit ip 203.0.113.64 0.0.0.15 192.0.2.64 0.0.0.15
 !
 ip prefix-list ferrodur-GigabitEthernet1-0-1-in4 seq 5 permit 203.0.113.0/26 le 32
+ip prefix-list ferrodur-GigabitEthernet1-0-1-in4 seq 100000 deny 0.0.0.0/0 le 32
 !
 ip prefix-list ferrodur-GigabitEthernet1-0-1-out4 seq 5 permit 0.0.0.0/0
-ipv6 prefix-list ferrodur-GigabitEthernet1-0-1-in6 seq 5 deny ::/0 le 128
+ipv6 prefix-list ferrodur-GigabitEthernet1-0-1-in6 seq 100000 deny ::/0 le 128
 !
 ipv6 prefix-list ferrodur-GigabitEthernet1-0-1-out6 seq 5 permit ::/0
 ipv6 access-list ferrodur-GigabitEthernet1-0-1-filter6
@@ -165,8 +166,9 @@ func TestEditIOSXE(t *testing.T) {
 		}},
 		{"tenant to speaker", open, speaker, []string{
 			"ip prefix-list ferrodur-GigabitEthernet1-0-1-in4 seq 5 permit 192.0.2.64/28 le 32",
+			"ip prefix-list ferrodur-GigabitEthernet1-0-1-in4 seq 100000 deny 0.0.0.0/0 le 32",
 			"ip prefix-list ferrodur-GigabitEthernet1-0-1-out4 seq 5 permit 0.0.0.0/0",
-			"ipv6 prefix-list ferrodur-GigabitEthernet1-0-1-in6 seq 5 deny ::/0 le 128",
+			"ipv6 prefix-list ferrodur-GigabitEthernet1-0-1-in6 seq 100000 deny ::/0 le 128",
 			"ipv6 prefix-list ferrodur-GigabitEthernet1-0-1-out6 seq 5 permit ::/0",
 			"router bgp 65000", "neighbor 203.0.113.1 remote-as 65010", "neighbor 203.0.113.1 description ferrodur GigabitEthernet1/0/1", "neighbor 203.0.113.1 password <hidden>",
 			"neighbor 2001:db8::1 remote-as 65010", "address-family ipv4", "no neighbor 2001:db8::1 activate", "exit",

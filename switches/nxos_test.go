@@ -20,9 +20,10 @@ feature bgp
 feature lacp
 
 ip prefix-list ferrodur-Ethernet1-1-in4 seq 5 permit 203.0.113.0/26 le 32 
+ip prefix-list ferrodur-Ethernet1-1-in4 seq 100000 deny 0.0.0.0/0 le 32 
 ip prefix-list ferrodur-Ethernet1-1-out4 seq 5 permit 0.0.0.0/0 
 ipv6 prefix-list ferrodur-Ethernet1-1-out6 seq 5 permit 0::/0 
-ipv6 prefix-list ferrodur-Ethernet1-1-in6 seq 5 deny 0::/0 le 128 
+ipv6 prefix-list ferrodur-Ethernet1-1-in6 seq 100000 deny 0::/0 le 128 
 ip prefix-list ferrodur-Ethernet1-1-1-in4 seq 5 permit 192.0.2.0/24 
 ip access-list ferrodur-Ethernet1-1-filter4
   10 permit udp any eq bootpc any eq bootps 
@@ -165,6 +166,7 @@ func TestEditNXOS(t *testing.T) {
 		}},
 		{"tenant to speaker", tenant, speaker, []string{
 			"ip prefix-list ferrodur-Ethernet1-1-in4 seq 5 permit 192.0.2.64/28 le 32",
+			"ip prefix-list ferrodur-Ethernet1-1-in4 seq 100000 deny 0.0.0.0/0 le 32",
 			"ip prefix-list ferrodur-Ethernet1-1-out4 seq 5 permit 0.0.0.0/0",
 			"router bgp 65000", "vrf red", "neighbor 203.0.113.1", "remote-as 65010", "description ferrodur Ethernet1/1", "password <hidden>",
 			"address-family ipv4 unicast", "prefix-list ferrodur-Ethernet1-1-in4 in", "prefix-list ferrodur-Ethernet1-1-out4 out", "default-originate", "maximum-prefix 10",
@@ -174,6 +176,7 @@ func TestEditNXOS(t *testing.T) {
 		{"no speaker any more", other, tenant, []string{
 			"router bgp 65000", "vrf red", "no neighbor 203.0.113.1", "exit", "exit",
 			"no ip prefix-list ferrodur-Ethernet1-1-out4 seq 5 permit 0.0.0.0/0",
+			"no ip prefix-list ferrodur-Ethernet1-1-in4 seq 100000 deny 0.0.0.0/0 le 32",
 			"no ip prefix-list ferrodur-Ethernet1-1-in4 seq 5 permit 192.0.2.64/28 le 32",
 		}},
 		{"access to trunk", access, trunk, []string{ // never with all VLANs
