@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,12 +46,17 @@ func (junos) refused(answer string) bool {
 	return false
 }
 
+// junosMember is said before each prompt of an EX or a QFX: "{master:0}", and in configuration
+// mode "{master:0}[edit]".
+var junosMember = regexp.MustCompile(`\s*\{[\w-]+(:\w+)?\}(\[edit[^\]]*\])?\s*$`)
+
 // show sends an operational command, in whatever mode.
 func (junos) show(ctx context.Context, cli *terminal, command string) (string, error) {
 	if cli.configuring {
 		command = "run " + command
 	}
-	return cli.say(ctx, command)
+	answer, err := cli.say(ctx, command)
+	return junosMember.ReplaceAllString(answer, "\n"), err
 }
 
 func (d junos) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {

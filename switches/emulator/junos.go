@@ -151,9 +151,9 @@ type junosDialogue struct {
 func (d *junosDialogue) prompt() string {
 	who := d.junos.device.config.User + "@" + d.junos.device.config.Name
 	if d.exclusive {
-		return "\n[edit]\n" + who + "# "
+		return "\n{master:0}[edit]\n" + who + "# "
 	}
-	return "\n" + who + "> "
+	return "\n{master:0}\n" + who + "> "
 }
 
 // hangUp: uncommitted changes of an exclusive configuration are discarded.
