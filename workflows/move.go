@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,6 +26,8 @@ func Move(ctx workflow.Context, in api.MoveInput) (api.Elastic, error) {
 	if err := do(book, api.MoveElastic, in); err != nil {
 		return elastic, err
 	}
+	// The book is right by now: what one instance's switch fails at does not keep the other waiting.
+	var failed []error
 	run := workflow.GetInfo(ctx).WorkflowExecution.RunID
 	for _, instance := range []string{elastic.Instance, in.Instance} {
 		if instance == "" {
@@ -35,9 +38,7 @@ func Move(ctx workflow.Context, in api.MoveInput) (api.Elastic, error) {
 		port := workflow.WithRetryPolicy(options(ctx, instance+" carries its blocks", workflow.ActivityOptions{
 			TaskQueue: api.QueueLifecycle, StartToCloseTimeout: limits.Switch, ScheduleToCloseTimeout: limits.Switch, HeartbeatTimeout: silence,
 		}), temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 10 * time.Minute})
-		if err := do(port, api.RouteInstance, api.RouteInput{Instance: instance, Request: run + " " + instance}); err != nil {
-			return elastic, err
-		}
+		failed = append(failed, do(port, api.RouteInstance, api.RouteInput{Instance: instance, Request: run + " " + instance}))
 	}
-	return elastic, nil
+	return elastic, errors.Join(failed...)
 }
