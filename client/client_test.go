@@ -60,6 +60,12 @@ func TestSwitchWithoutWorkers(t *testing.T) {
 	if took := time.Since(begun); took > 8*time.Second {
 		t.Errorf("that was said after %s", took)
 	}
+	if err := c.Temporal().TerminateWorkflow(ctx, api.SwitchID(sw1.Switch), "", "by hand"); err != nil {
+		t.Fatal(err)
+	}
+	if state, err := c.SwitchState(ctx, sw1); err != nil || state.Mode != api.ModeApply {
+		t.Errorf("after its workflow was ended: %+v, %v", state, err)
+	}
 }
 
 // Ordering twice is ordering once, and an ID stays with its order. No worker is needed for

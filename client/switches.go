@@ -25,18 +25,20 @@ func (c *Client) SwitchState(ctx context.Context, ref api.SwitchRef) (api.Switch
 	state := api.SwitchState{SwitchRef: ref, Mode: api.ModeApply}
 	asking, cancel := context.WithTimeout(ctx, switchAnswer)
 	defer cancel()
-	value, err := c.temporal.QueryWorkflow(asking, api.SwitchID(ref.Switch), "", api.QueryState)
+	answer, err := c.temporal.QueryWorkflowWithOptions(asking, &client.QueryWorkflowWithOptionsRequest{
+		WorkflowID: api.SwitchID(ref.Switch), QueryType: api.QueryState, QueryRejectCondition: enumspb.QUERY_REJECT_CONDITION_NOT_OPEN,
+	})
 	var notFound *serviceerror.NotFound
 	var late *serviceerror.DeadlineExceeded
 	var nobody *serviceerror.FailedPrecondition // no worker has asked for work lately
 	switch {
-	case errors.As(err, &notFound):
+	case errors.As(err, &notFound), err == nil && answer.QueryRejected != nil: // it has ended, and starts anew when it is asked
 		return state, nil
 	case ctx.Err() == nil && (asking.Err() != nil || errors.As(err, &late) || errors.As(err, &nobody)):
 		return state, fmt.Errorf("%s: %w within %s: is a lifecycle worker running?", api.SwitchID(ref.Switch), ErrNoAnswer, switchAnswer)
 	}
 	if err == nil {
-		err = value.Get(&state)
+		err = answer.QueryResult.Get(&state)
 	}
 	if err != nil {
 		return state, translate(api.SwitchID(ref.Switch), err)
