@@ -55,7 +55,7 @@ func noRoomInHardware(t *testing.T, b *bench) {
 		t.Errorf("its neighbour: %+v", results[0])
 	}
 	b.must(t, intentsOf(b.port(2))["quarantine"])
-	if now := b.running(t); !strings.Contains(now, "ferrodur-Ethernet1-10") || strings.Contains(now, "10.0.7.0/24") {
+	if now := b.running(t); !strings.Contains(now, "ferrodur-Ethernet1-rest") || strings.Contains(now, "10.0.7.0/24") {
 		t.Errorf("left\n%s\nand it was\n%s", now, before)
 	}
 }

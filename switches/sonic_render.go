@@ -2,6 +2,8 @@ package switches
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -92,7 +94,9 @@ func sonicRow(row string, fields ...string) []statement {
 	return all
 }
 
-// sonicRules are a port's filter in the words of sonic-acl.yang, and what it is part of.
+// sonicRules are a port's filter in the words of sonic-acl.yang, and what it is part of. A rule
+// that forwards is named after what it matches, and the one that drops the rest never changes:
+// the updater takes a second for each step, in which a rule with another's name would be both.
 func sonicRules(port string, list filterList) []statement {
 	table, ipType, from, to := sonicFilter4, "IPV4ANY", "SRC_IP", "DST_IP"
 	matches := []string{"MATCHES=IP_PROTOCOL", "MATCHES=L4_SRC_PORT", "MATCHES=L4_DST_PORT"}
@@ -102,11 +106,11 @@ func sonicRules(port string, list filterList) []statement {
 	matches = append(matches, "MATCHES=IN_PORTS", "MATCHES=IP_TYPE", "MATCHES="+from, "MATCHES="+to)
 	all := sonicRow("ACL_TABLE_TYPE|"+table, append(matches, "ACTIONS=PACKET_ACTION", "BIND_POINTS=PORT")...)
 	all = append(all, sonicRow("ACL_TABLE|"+table, "policy_desc="+mark, "type="+table, "stage=ingress", "ports="+port)...)
-	rule := func(seq, priority int, action string, matches ...string) {
-		all = append(all, sonicRow(fmt.Sprintf("ACL_RULE|%s|%s%d", table, listPrefix(port), seq), append(matches,
+	rule := func(name string, priority int, action string, matches ...string) {
+		all = append(all, sonicRow(fmt.Sprintf("ACL_RULE|%s|%s%s", table, listPrefix(port), name), append(matches,
 			"PRIORITY="+strconv.Itoa(priority), "PACKET_ACTION="+action, "IN_PORTS="+port, "IP_TYPE="+ipType)...)...)
 	}
-	for n, entry := range list.Entries {
+	for _, entry := range list.Entries {
 		var matches []string
 		switch {
 		case entry.DHCP:
@@ -121,9 +125,10 @@ func sonicRules(port string, list filterList) []statement {
 				matches = append(matches, to+"="+entry.To.String())
 			}
 		}
-		rule(entry.Seq, sonicPriority-n, "FORWARD", matches...)
+		named := sha256.Sum256([]byte(strings.Join(matches, " ")))
+		rule(hex.EncodeToString(named[:6]), sonicPriority, "FORWARD", matches...)
 	}
-	rule(10*(len(list.Entries)+1), 1, "DROP")
+	rule("rest", 1, "DROP")
 	return all
 }
 

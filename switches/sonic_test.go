@@ -35,27 +35,27 @@ ACL_TABLE|FERRODUR_V4 policy_desc=ferrodur
 ACL_TABLE|FERRODUR_V4 type=FERRODUR_V4
 ACL_TABLE|FERRODUR_V4 stage=ingress
 ACL_TABLE|FERRODUR_V4 ports=Ethernet4
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-10 IP_PROTOCOL=17
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-10 L4_SRC_PORT=68
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-10 L4_DST_PORT=67
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-10 PRIORITY=9999
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-10 PACKET_ACTION=FORWARD
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-10 IN_PORTS=Ethernet4
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-10 IP_TYPE=IPV4ANY
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-20 SRC_IP=198.51.100.1/32
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-20 PRIORITY=9998
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-20 PACKET_ACTION=FORWARD
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-20 IN_PORTS=Ethernet4
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-20 IP_TYPE=IPV4ANY
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-30 SRC_IP=203.0.113.64/28
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-30 PRIORITY=9997
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-30 PACKET_ACTION=FORWARD
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-30 IN_PORTS=Ethernet4
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-30 IP_TYPE=IPV4ANY
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-40 PRIORITY=1
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-40 PACKET_ACTION=DROP
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-40 IN_PORTS=Ethernet4
-ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-40 IP_TYPE=IPV4ANY`
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-c8307e39c3af IP_PROTOCOL=17
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-c8307e39c3af L4_SRC_PORT=68
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-c8307e39c3af L4_DST_PORT=67
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-c8307e39c3af PRIORITY=9999
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-c8307e39c3af PACKET_ACTION=FORWARD
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-c8307e39c3af IN_PORTS=Ethernet4
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-c8307e39c3af IP_TYPE=IPV4ANY
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-bc2cec52d144 SRC_IP=198.51.100.1/32
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-bc2cec52d144 PRIORITY=9999
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-bc2cec52d144 PACKET_ACTION=FORWARD
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-bc2cec52d144 IN_PORTS=Ethernet4
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-bc2cec52d144 IP_TYPE=IPV4ANY
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-f69d99e20571 SRC_IP=203.0.113.64/28
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-f69d99e20571 PRIORITY=9999
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-f69d99e20571 PACKET_ACTION=FORWARD
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-f69d99e20571 IN_PORTS=Ethernet4
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-f69d99e20571 IP_TYPE=IPV4ANY
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-rest PRIORITY=1
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-rest PACKET_ACTION=DROP
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-rest IN_PORTS=Ethernet4
+ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-rest IP_TYPE=IPV4ANY`
 	lines, err := sonic{}.render(Device{}, intent)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ ACL_RULE|FERRODUR_V4|ferrodur-Ethernet4-40 IP_TYPE=IPV4ANY`
 	if all := strings.Join(got, "\n"); all != want {
 		t.Errorf("got\n%s", all)
 	}
-	if !slices.Contains(lines, "ACL_RULE|FERRODUR_V6|ferrodur-Ethernet4-10\nSRC_IPV6=fe80::/10") {
+	if !slices.Contains(lines, "ACL_RULE|FERRODUR_V6|ferrodur-Ethernet4-8a8d0dee1b62\nSRC_IPV6=fe80::/10") {
 		t.Error("neighbour discovery is not let through")
 	}
 	if read := (sonic{}).parse("Ethernet4", lines); !read.Equal(intent) {
