@@ -96,7 +96,11 @@ func (d eos) section(running []statement, port string) section {
 	return d.style().section(running, port)
 }
 
+// render: VLAN 1 is the untagged one by default, and defaults are not shown.
 func (d eos) render(device Device, intent Intent) ([]statement, error) {
+	if err := unsupported("arista_eos", map[string]bool{"VLAN 1 without a tag": intent.VLANs != nil && intent.VLANs.Untagged == 1}); err != nil {
+		return nil, err
+	}
 	return d.style().render(eosTemplate, device, intent)
 }
 

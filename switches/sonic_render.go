@@ -17,7 +17,7 @@ import (
 const (
 	sonicFilter4 = "FERRODUR_V4"
 	sonicFilter6 = "FERRODUR_V6"
-	// Of the first rule, as high as acl-loader goes; the one that drops has the lowest.
+	// Of the rules that forward, as high as acl-loader goes; the one that drops has the lowest.
 	sonicPriority = 9999
 )
 
