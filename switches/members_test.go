@@ -25,6 +25,9 @@ func TestMembersOfAGroup(t *testing.T) {
 			}
 			trunk := access
 			trunk.VLANs, trunk.Bond = &switches.VLANs{Untagged: 1, Tagged: []int{100, 101, 300}}, &switches.Bond{Group: 9}
+			if platform == "arista_eos" { // which is not told of VLAN 1 without a tag
+				trunk.VLANs.Untagged = 200
+			}
 			routed := switches.Intent{
 				Profile: switches.Tenant, Description: "s1", MTU: 9000, Bond: &switches.Bond{Group: 9},
 				Addresses: prefixes("198.51.100.10/31", "2001:db8:0:10::/127"), SourceFilter: true, VRF: "red",
