@@ -295,6 +295,9 @@ func session(order api.BGP, blocks []netip.Prefix) (*switches.BGP, error) {
 func (s *Switch) AuditSwitch(ctx context.Context, in api.AuditSwitchInput) (api.AuditReport, error) {
 	return beating(ctx, func(ctx context.Context) (api.AuditReport, error) {
 		report, err := s.audit(ctx, in.Switch)
+		for i, drift := range report.Drift { // the inventory has it whole
+			report.Drift[i] = drift.Shortened(mostLines)
+		}
 		return report, fail(err)
 	})
 }
@@ -351,7 +354,7 @@ func (s *Switch) audit(ctx context.Context, name string) (api.AuditReport, error
 			linked = append(linked, intents[i].Port)
 		}
 		request := requests[intents[i].Port]
-		drift := api.Drift{Port: intents[i].Port, Server: request.Server, Lines: api.PortChange{Lines: result.Change.Diff}.Shortened(mostLines).Lines}
+		drift := api.Drift{Port: intents[i].Port, Server: request.Server, Lines: result.Change.Diff}
 		switch {
 		case result.Err != nil:
 			drift.Problem = result.Err.Error()

@@ -392,3 +392,30 @@ func TestAuditSwitch(t *testing.T) {
 		require.Empty(t, kept)
 	}
 }
+
+// Of a long difference a workflow's history has the first lines, and the inventory has all.
+func TestAuditKeepsAllLines(t *testing.T) {
+	p, device := newEmulated(t, false)
+	port := tenantPort("s1", "198.51.100.0/31")
+	for n := range 50 {
+		port.Blocks = append(port.Blocks, netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(4 * n)}), 30))
+	}
+	_, err := run(p, api.ConfigurePorts, api.ConfigurePortsInput{Switch: "sw1", Ports: []api.ConfigurePortInput{port}})
+	require.NoError(t, err)
+	var gone []string
+	for line := range strings.Lines(device.Running()) {
+		if strings.HasPrefix(line, "ip route 203.0.113.") {
+			gone = append(gone, "no "+strings.TrimSpace(line))
+		}
+	}
+	require.Len(t, gone, 50)
+	require.NoError(t, device.ByHand(append(gone, "no ip access-list ferrodur-Ethernet1-filter4")...))
+	report, err := run(p, api.AuditSwitch, api.AuditSwitchInput{Switch: "sw1"})
+	require.NoError(t, err)
+	kept, err := p.inventory.Drift(t.Context(), "sw1")
+	require.NoError(t, err)
+	require.Len(t, kept, 1)
+	require.Greater(t, len(kept[0].Lines), 100)
+	require.Equal(t, kept[0].Lines[:60], report.Drift[0].Lines[:60])
+	require.Len(t, report.Drift[0].Lines, 61)
+}

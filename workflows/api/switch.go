@@ -134,10 +134,16 @@ func shortened(lines []string, most int) []string {
 // Shortened is the report without what is foreign, and with no more lines for a port than that.
 func (r AuditReport) Shortened(most int) AuditReport {
 	r.Foreign, r.Drift = nil, slices.Clone(r.Drift)
-	for i := range r.Drift {
-		r.Drift[i].Lines = shortened(r.Drift[i].Lines, most)
+	for i, drift := range r.Drift {
+		r.Drift[i] = drift.Shortened(most)
 	}
 	return r
+}
+
+// Shortened is the drift with no more lines than that.
+func (d Drift) Shortened(most int) Drift {
+	d.Lines = shortened(d.Lines, most)
+	return d
 }
 
 // PortRequest asks for a server's port. Request is the caller's own name for this change:
