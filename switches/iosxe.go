@@ -295,7 +295,7 @@ func (d iosxe) enter(ctx context.Context, cli *terminal) error {
 
 func (d iosxe) revert(ctx context.Context, cli *terminal) error {
 	const command = "configure revert now"
-	answer, err := cli.patiently().say(ctx, command)
+	answer, err := cli.patiently(commitPatience).say(ctx, command)
 	if err == nil && !strings.Contains(answer, "Rollback Done") {
 		err = &RefusedError{Line: command, Answer: strings.TrimSpace(answer)}
 	}
@@ -321,7 +321,7 @@ var iosxeConfirm = regexp.MustCompile(`\[confirm\]\s*$`)
 
 func (d iosxe) save(ctx context.Context, cli *terminal) error {
 	const command = "write memory"
-	answer, err := cli.patiently().sayYes(ctx, command, iosxeConfirm)
+	answer, err := cli.patiently(commitPatience).sayYes(ctx, command, iosxeConfirm)
 	if err == nil && (d.refused(answer) || !strings.Contains(answer, "[OK]")) {
 		err = &RefusedError{Line: command, Answer: fmt.Sprintf("%q", answer)}
 	}

@@ -220,7 +220,7 @@ func (d nxos) change(ctx context.Context, cli *terminal, t transaction, checkpoi
 // someone keeps the configuration: for all his session, or while the switch makes a
 // checkpoint, rolls back or saves for him.
 func (d nxos) insist(ctx context.Context, cli *terminal, line, words string) error {
-	answer, err := cli.patiently().say(ctx, line)
+	answer, err := cli.patiently(commitPatience).say(ctx, line)
 	answer = strings.TrimSpace(answer)
 	switch {
 	case err != nil:

@@ -286,18 +286,12 @@ func (d sonic) lock(ctx context.Context, cli *terminal) (*held, error) {
 
 // config runs SONiC's program of that name, which may take its time.
 func (d sonic) config(ctx context.Context, cli *terminal, arguments, input string) error {
-	_, err := d.patiently(cli).run(ctx, "sudo -n flock "+sonicWork+" config "+arguments, input)
+	_, err := cli.patiently(sonicPatience).run(ctx, "sudo -n flock "+sonicWork+" config "+arguments, input)
 	var refused *RefusedError
 	if errors.As(err, &refused) {
 		err = &RefusedError{Line: "config " + arguments, Answer: sonicComplaint(refused.Answer)}
 	}
 	return err
-}
-
-func (sonic) patiently(cli *terminal) *terminal {
-	patient := *cli
-	patient.command = max(cli.command, sonicPatience)
-	return &patient
 }
 
 // sonicComplaint is what the program says last, after the usage of its command.
@@ -385,7 +379,7 @@ func portsOf(commands []command) []string {
 
 // settle waits until nothing that a session which broke off has begun is under way.
 func (d sonic) settle(ctx context.Context, cli *terminal) error {
-	_, err := d.patiently(cli).run(ctx, "sudo -n flock "+sonicWork+" true", "")
+	_, err := cli.patiently(sonicPatience).run(ctx, "sudo -n flock "+sonicWork+" true", "")
 	return err
 }
 

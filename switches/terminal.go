@@ -84,12 +84,12 @@ func (t *terminal) configure(ctx context.Context, commands []command, refused fu
 	})
 }
 
-// patience is how long at least what changes a configuration as a whole may take: a commit, a
-// roll-back, saving. A session that is given up meanwhile leaves it half-done.
-const patience = 3 * time.Minute
+// commitPatience is how long at least what changes a configuration as a whole may take: a commit,
+// a roll-back, saving. A session that is given up meanwhile leaves it half-done.
+const commitPatience = 3 * time.Minute
 
-// patiently is the terminal for such a command.
-func (t *terminal) patiently() *terminal {
+// patiently is the terminal for a command that may take so long, at least.
+func (t *terminal) patiently(patience time.Duration) *terminal {
 	patient := *t
 	patient.command = max(t.command, patience)
 	return &patient
@@ -106,7 +106,7 @@ func (t *terminal) say(ctx context.Context, line string) (answer string, err err
 
 // insist says a line that must be taken, and may take its time.
 func (t *terminal) insist(ctx context.Context, line string, refused func(answer string) bool) error {
-	answer, err := t.patiently().say(ctx, line)
+	answer, err := t.patiently(commitPatience).say(ctx, line)
 	if err == nil && refused(answer) {
 		err = &RefusedError{Line: line, Answer: strings.TrimSpace(answer)}
 	}
