@@ -275,17 +275,21 @@ func (i *instance) serve(ctx workflow.Context) error {
 	}, false)
 }
 
-// routeUntilReturn routes, but lets no switch that is away hold up a return.
+// routeUntilReturn routes, but lets no switch that is away hold up a return. The context ends
+// with the route: the timers of several would be cancelled in no certain order.
 func (i *instance) routeUntilReturn(ctx workflow.Context) error {
-	ctx, cancel := workflow.WithCancel(ctx)
+	if workflow.GetVersion(ctx, "return while routing", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return i.route(ctx)
+	}
+	routing, cancel := workflow.WithCancel(ctx)
+	defer cancel()
 	done := false
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		_ = workflow.Await(ctx, func() bool { return i.returnWanted || done })
-		if i.returnWanted && !done && workflow.GetVersion(ctx, "return while routing", workflow.DefaultVersion, 1) == 1 {
+		if err := workflow.Await(ctx, func() bool { return i.returnWanted || done }); err == nil && !done {
 			cancel()
 		}
 	})
-	err := i.route(ctx)
+	err := i.route(routing)
 	done = true
 	return err
 }

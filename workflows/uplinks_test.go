@@ -146,3 +146,45 @@ func TestTwoUplinksInANetwork(t *testing.T) {
 	}
 	w.mustHoldNothing(t)
 }
+
+// A return ends a route that waits for a switch: the tenant is cut off where the switch is there.
+func TestReturnWhileRouting(t *testing.T) {
+	w := newWorld(t)
+	w.uplinks = []api.Uplink{{Switch: "sw2", Port: "swp1", MAC: "52:54:00:00:00:02"}}
+	w.others = make([]api.ConfigurePortInput, 1)
+	w.awayFrom(80*time.Minute, 5*time.Hour)
+	w.env.RegisterDelayedCallback(func() { w.elastic = []netip.Prefix{elastic} }, 80*time.Minute)
+	w.update(t, api.UpdateRoute, 90*time.Minute, nil)
+	w.env.RegisterDelayedCallback(func() {
+		if !slices.Equal(w.others[0].Blocks, []netip.Prefix{elastic}) || w.state(t).Stage != api.StageActive {
+			t.Errorf("the second port carries %v at stage %q", w.others[0].Blocks, w.state(t).Stage)
+		}
+	}, 110*time.Minute)
+	w.update(t, api.UpdateReturn, 2*time.Hour, nil)
+	w.env.RegisterDelayedCallback(func() {
+		if w.others[0].Profile != api.QuarantineProfile || w.port != api.TenantProfile {
+			t.Errorf("an hour after the return: first port %s, second %s", w.port, w.others[0].Profile)
+		}
+	}, 3*time.Hour)
+	if err := w.run(api.WorkflowInstance, api.InstanceID(order.ID), order); err != nil {
+		t.Fatal(err)
+	}
+	w.mustHoldNothing(t)
+}
+
+// An install that is done again, after the tenant's ports were open, is by one uplink like the
+// first: the others are shut.
+func TestInstallAgainByOneUplink(t *testing.T) {
+	w := newWorld(t)
+	w.uplinks = []api.Uplink{{Switch: "sw2", Port: "swp1", MAC: "52:54:00:00:00:02"}}
+	w.others = make([]api.ConfigurePortInput, 1)
+	w.faults[string(api.VerifyInstance)] = &fault{times: 1, before: true, err: temporal.NewNonRetryableApplicationError("did not call home", api.ErrorStalled, nil)}
+	w.update(t, api.UpdateReturn, returnAfter, nil)
+	if err := w.run(api.WorkflowInstance, api.InstanceID(order.ID), order); err != nil {
+		t.Fatal(err)
+	}
+	w.mustHoldNothing(t)
+	if want := []api.Profile{api.TenantProfile, api.QuarantineProfile, api.TenantProfile, api.QuarantineProfile}; !slices.Equal(slices.Compact(slices.Clone(w.otherTrail))[1:], want) {
+		t.Errorf("the second port became %q, want quarantine and then %q", w.otherTrail, want)
+	}
+}

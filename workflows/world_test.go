@@ -24,35 +24,36 @@ import (
 // switch port, a server with its disk. It knows what is held, so that a test can ask
 // whether anything is held at the end.
 type world struct {
-	mu       sync.Mutex
-	env      *testsuite.TestWorkflowEnvironment
-	holder   string                   // who holds the one server
-	server   string                   // its state
-	instance string                   // the instance's state
-	links    map[string]bool          // owners of links
-	name     string                   // the instance's name in the DNS
-	routed   []netip.Prefix           // to the server, by its port
-	elastic  []netip.Prefix           // blocks that are at the instance
-	port     api.Profile              // the server's port
-	away     bool                     // the switch
-	asked    []api.PortRequest        // of the switches, and not yet done
-	uplinks  []api.Uplink             // of the server, beside the one to the switch that may be away
-	others   []api.ConfigurePortInput // what became of their ports
-	first    api.ConfigurePortInput   // what became of the port that the server boots by
-	bond     int                      // group that the server's uplinks are in for a tenant
-	powered  bool                     // the server's power
-	disk     string                   // "", "tenant", "clean"
-	target   string                   // live boot target
-	job      api.JobKind              // its job
-	calls    map[string]int           // activity → runs
-	faults   map[string]*fault        // activity → how it fails
-	trail    []string                 // effects, in order
-	wipes    int                      // proofs stored
-	burnIn   report.BurnIn            // what the agent will report
-	short    []string                 // hardware mismatches to report
-	heard    string                   // who the switch hears on the server's port, while it is powered
-	patience time.Duration            // that the last verification had
-	resolved []string                 // cables that a switch has found the server on
+	mu         sync.Mutex
+	env        *testsuite.TestWorkflowEnvironment
+	holder     string                   // who holds the one server
+	server     string                   // its state
+	instance   string                   // the instance's state
+	links      map[string]bool          // owners of links
+	name       string                   // the instance's name in the DNS
+	routed     []netip.Prefix           // to the server, by its port
+	elastic    []netip.Prefix           // blocks that are at the instance
+	port       api.Profile              // the server's port
+	away       bool                     // the switch
+	asked      []api.PortRequest        // of the switches, and not yet done
+	uplinks    []api.Uplink             // of the server, beside the one to the switch that may be away
+	others     []api.ConfigurePortInput // what became of their ports
+	otherTrail []api.Profile            // what they were made, one after the other
+	first      api.ConfigurePortInput   // what became of the port that the server boots by
+	bond       int                      // group that the server's uplinks are in for a tenant
+	powered    bool                     // the server's power
+	disk       string                   // "", "tenant", "clean"
+	target     string                   // live boot target
+	job        api.JobKind              // its job
+	calls      map[string]int           // activity → runs
+	faults     map[string]*fault        // activity → how it fails
+	trail      []string                 // effects, in order
+	wipes      int                      // proofs stored
+	burnIn     report.BurnIn            // what the agent will report
+	short      []string                 // hardware mismatches to report
+	heard      string                   // who the switch hears on the server's port, while it is powered
+	patience   time.Duration            // that the last verification had
+	resolved   []string                 // cables that a switch has found the server on
 }
 
 // fault makes runs of an activity fail. Before: without its effect; else the effect is
@@ -298,6 +299,7 @@ func (w *world) carryOut(in api.PortRequest) {
 		}
 		if in.Uplink > 0 {
 			w.others[in.Uplink-1] = in.ConfigurePortInput
+			w.otherTrail = append(w.otherTrail, in.Profile)
 		} else {
 			w.trail = append(w.trail, configurePort)
 			w.port, w.routed, w.first = in.Profile, in.Blocks, in.ConfigurePortInput
