@@ -17,14 +17,18 @@ import (
 )
 
 // fail classifies a room's error. What is not named here is worth a retry: the network, a
-// busy device, a database that restarts. The rooms' texts name the thing and the next
-// step, and hold no secrets, so they go to the operator as they are.
+// busy device, a database that restarts, a worker that is stopped. The rooms' texts name the
+// thing and the next step, and hold no secrets, so they go to the operator as they are.
 func fail(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) {
-		return err
+	if err == nil {
+		return nil
 	}
 	kind := errorType(err)
-	return temporal.NewApplicationErrorWithOptions(err.Error(), kind, temporal.ApplicationErrorOptions{NonRetryable: kind != ""})
+	options := temporal.ApplicationErrorOptions{NonRetryable: kind != ""}
+	if errors.Is(err, context.Canceled) {
+		options.Cause = context.Canceled // by which the SDK knows an activity that was cancelled
+	}
+	return temporal.NewApplicationErrorWithOptions(err.Error(), kind, options)
 }
 
 // errorType is the type of application error that a room's error is; empty: worth a retry.

@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/worker"
 
 	"ferrodur/activities"
 	"ferrodur/inventory"
@@ -44,6 +46,17 @@ func TestSwitchTrouble(t *testing.T) {
 	p.serves(&activities.Switch{Inventory: p.inventory, Sessions: switches.NewSessions(switches.Config{})})
 	_, err := run(p, api.ConfigurePort, api.ConfigurePortInput{Server: "s9", Profile: api.QuarantineProfile})
 	requireError(t, err, api.ErrorRefused, "s9")
+}
+
+// A change that a worker's stop has cut off is worth a retry, whatever the error is made of.
+func TestSwitchWorkerStops(t *testing.T) {
+	p := newPlace(t)
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	p.worker.SetWorkerOptions(worker.Options{BackgroundActivityContext: stopped})
+	p.serves(&activities.Switch{Inventory: p.inventory, Sessions: switches.NewSessions(switches.Config{})})
+	_, err := run(p, api.ConfigurePort, api.ConfigurePortInput{Server: "s1", Profile: api.QuarantineProfile})
+	requireError(t, err, "", "canceled")
 }
 
 // Each platform that may be declared has a driver.
