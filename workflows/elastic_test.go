@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,13 +93,15 @@ func TestMove(t *testing.T) {
 	key := api.ElasticKey{Owner: "customer/acme", Name: "first"}
 	for name, test := range map[string]struct {
 		from, to string
-		lost     bool // the answer of the move in the book
+		lost     bool   // the answer of the move in the book
+		refuses  string // an instance that does not let the block go, or does not take it
 		want     []string
 	}{
-		"from one to another": {"instance/o-1", "instance/o-2", false, []string{"book instance/o-2", "instance/o-1", "instance/o-2"}},
-		"to its first":        {"", "instance/o-2", false, []string{"book instance/o-2", "instance/o-2"}},
-		"away":                {"instance/o-1", "", false, []string{"book ", "instance/o-1"}},
-		"with a lost answer":  {"instance/o-1", "instance/o-2", true, []string{"book instance/o-2", "book instance/o-2", "instance/o-1", "instance/o-2"}},
+		"from one to another": {"instance/o-1", "instance/o-2", false, "", []string{"book instance/o-2", "instance/o-1", "instance/o-2"}},
+		"to its first":        {"", "instance/o-2", false, "", []string{"book instance/o-2", "instance/o-2"}},
+		"away":                {"instance/o-1", "", false, "", []string{"book ", "instance/o-1"}},
+		"with a lost answer":  {"instance/o-1", "instance/o-2", true, "", []string{"book instance/o-2", "book instance/o-2", "instance/o-1", "instance/o-2"}},
+		"from one that fails": {"instance/o-1", "instance/o-2", false, "instance/o-1", []string{"book instance/o-2", "instance/o-1", "instance/o-2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var suite testsuite.WorkflowTestSuite
@@ -120,10 +123,13 @@ func TestMove(t *testing.T) {
 			}, activity.RegisterOptions{Name: string(api.MoveElastic)})
 			env.RegisterActivityWithOptions(func(_ context.Context, in api.RouteInput) (api.None, error) {
 				done = append(done, in.Instance)
+				if in.Instance == test.refuses {
+					return api.None{}, temporal.NewNonRetryableApplicationError(in.Instance+" refuses", api.ErrorOperator, nil)
+				}
 				return api.None{}, nil
 			}, activity.RegisterOptions{Name: string(api.RouteInstance)})
 			env.ExecuteWorkflow(api.WorkflowMove, api.MoveInput{ElasticKey: key, Instance: test.to})
-			if err := env.GetWorkflowError(); err != nil {
+			if err := env.GetWorkflowError(); (err != nil) != (test.refuses != "") || err != nil && !strings.Contains(err.Error(), test.refuses) {
 				t.Fatal(err)
 			}
 			if !slices.Equal(done, test.want) || at != test.to {

@@ -82,7 +82,8 @@ func (j *journey) askForPort(ctx workflow.Context, port api.ConfigurePortInput) 
 	writer := api.SwitchID(uplink.Switch)
 	j.requests++
 	request := api.PortRequest{
-		Request: fmt.Sprintf("%s/%d", self.RunID, j.requests), Caller: api.Caller{Workflow: self.ID, Run: self.RunID}, Port: uplink.Port, ConfigurePortInput: port,
+		// After a reset the changes that were answered before have the names that they had.
+		Request: fmt.Sprintf("%s/%d", workflow.GetInfo(ctx).OriginalRunID, j.requests), Caller: api.Caller{Workflow: self.ID, Run: self.RunID}, Port: uplink.Port, ConfigurePortInput: port,
 	}
 	j.waiting = append(j.waiting, writer)
 	j.showWaiting(ctx)

@@ -1,10 +1,14 @@
 package workflows_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"ferrodur/workflows"
 )
@@ -24,6 +28,25 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 			if err := replayer.ReplayWorkflowHistoryFromJSONFile(nil, file); err != nil {
 				t.Error(err)
 			}
+			// An operator may have reset it: the history goes on in another run.
+			reset := worker.ReplayWorkflowHistoryOptions{OriginalExecution: workflow.Execution{ID: "reset", RunID: "another"}}
+			if err := replayer.ReplayWorkflowHistoryWithOptions(nil, history(t, file), reset); err != nil {
+				t.Errorf("after a reset: %v", err)
+			}
 		})
 	}
+}
+
+func history(t *testing.T, file string) *historypb.History {
+	t.Helper()
+	text, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer text.Close()
+	recorded, err := client.HistoryFromJSON(text, client.HistoryJSONOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return recorded
 }
