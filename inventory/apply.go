@@ -78,7 +78,7 @@ func (s *Store) ApplyIn(ctx context.Context, tx pgx.Tx, d Declaration) (Changes,
 	}
 	a := application{tx: tx, changes: &changes}
 	for _, step := range []func(context.Context, Declaration) error{
-		a.sites, a.zones, a.plans, a.images, a.networks, a.switches, a.servers, a.dropPorts, a.findDuplicates,
+		a.sites, a.zones, a.plans, a.images, a.networks, a.switches, a.servers, a.dropPorts, a.forgetAsked, a.findDuplicates,
 	} {
 		if err := step(ctx, d); err != nil {
 			return changes, err
@@ -237,6 +237,14 @@ func (a application) dropPorts(ctx context.Context, d Declaration) error {
 		}
 	}
 	return nil
+}
+
+// forgetAsked forgets what was asked for ports on behalf of servers that are cabled elsewhere
+// by now: nobody could ask for it again.
+func (a application) forgetAsked(ctx context.Context, _ Declaration) error {
+	_, err := a.tx.Exec(ctx, `DELETE FROM inventory.asked_ports a
+		WHERE NOT EXISTS (SELECT FROM `+cables+` WHERE cables.server = a.server AND cables.switch = a.switch AND cables.port = a.port)`)
+	return refused("what was asked for ports", err)
 }
 
 // findDuplicates names the servers that the schema's unique constraints would refuse.
