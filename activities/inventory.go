@@ -19,6 +19,8 @@ type Inventory struct {
 // Register makes the activities known to a worker.
 func (i *Inventory) Register(r worker.ActivityRegistry) {
 	register(r, api.ListSwitches, i.ListSwitches)
+	register(r, api.KeepSwitchMode, i.KeepSwitchMode)
+	register(r, api.RecallSwitchMode, i.RecallSwitchMode)
 	register(r, api.FindServer, i.FindServer)
 	register(r, api.ReserveServer, i.ReserveServer)
 	register(r, api.FreeServer, i.FreeServer)
@@ -41,6 +43,20 @@ func (i *Inventory) ListSwitches(ctx context.Context, in api.AuditInput) ([]api.
 		}
 	}
 	return refs, fail(err)
+}
+
+// KeepSwitchMode keeps the mode that an operator has set for a switch.
+func (i *Inventory) KeepSwitchMode(ctx context.Context, in api.SwitchModeInput) (api.None, error) {
+	return api.None{}, fail(i.Inventory.KeepSwitchMode(ctx, in.Switch, inventory.SwitchMode{Mode: string(in.Mode), Reason: in.Reason, Since: in.Since}))
+}
+
+// RecallSwitchMode finds the mode that an operator has set; none where nobody has.
+func (i *Inventory) RecallSwitchMode(ctx context.Context, in api.SwitchRef) (api.KeptMode, error) {
+	kept, err := i.Inventory.SwitchMode(ctx, in.Switch)
+	if is[inventory.NotFoundError](err) { // as a change of its ports will say
+		err = nil
+	}
+	return api.KeptMode{ModeInput: api.ModeInput{Mode: api.SwitchMode(kept.Mode), Reason: kept.Reason}, Since: kept.Since}, fail(err)
 }
 
 // FindServer looks a server up.

@@ -27,12 +27,13 @@ func (r *Requests) Register(w worker.ActivityRegistry) {
 // RequestPort hands a change of a port to the switch's workflow. A change that it has
 // already is not queued again.
 func (r *Requests) RequestPort(ctx context.Context, in api.RequestPortInput) (api.None, error) {
+	in.SwitchSite = in.Site
 	return api.None{}, fail(r.signal(ctx, in.SwitchRef, api.SignalSetPort, in.PortRequest))
 }
 
 // RequestAudit asks the switch's workflow for a comparison.
 func (r *Requests) RequestAudit(ctx context.Context, in api.RequestAuditInput) (api.None, error) {
-	return api.None{}, fail(r.signal(ctx, in.SwitchRef, api.SignalAudit, in.Caller))
+	return api.None{}, fail(r.signal(ctx, in.SwitchRef, api.SignalAudit, api.AuditRequest{Caller: in.Caller, SwitchSite: in.Site}))
 }
 
 // signal signals a switch's workflow, and starts it if there is none.

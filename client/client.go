@@ -24,6 +24,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 
 	"ferrodur/workflows/api"
 )
@@ -36,7 +37,8 @@ var (
 	ErrRefused = errors.New("refused")
 	// ErrBusy says that a workflow of that ID is already under way.
 	ErrBusy = errors.New("already under way")
-	// ErrNoAnswer says that no worker took an update in time. It may yet be taken.
+	// ErrNoAnswer says that no worker took an update in time, which may yet be taken; or that
+	// what a worker asked did not answer.
 	ErrNoAnswer = errors.New("no answer")
 	// ErrEnded says that an order ended without, or before, becoming active.
 	ErrEnded = errors.New("ended")
@@ -122,12 +124,21 @@ func (c *Client) update(ctx context.Context, id, name string, input ...any) (api
 	return state, translate(id, err)
 }
 
+// triedInVain says whether an activity that failed was worth a retry, as one is whose device
+// is away, until its time was over.
+func triedInVain(state enumspb.RetryState) bool {
+	return state == enumspb.RETRY_STATE_TIMEOUT || state == enumspb.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED
+}
+
 // translate turns Temporal's errors into this package's.
 func translate(id string, err error) error {
 	var notFound *serviceerror.NotFound
+	var activity *temporal.ActivityError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &activity) && triedInVain(activity.RetryState()):
+		return fmt.Errorf("%w: %s", ErrNoAnswer, applicationMessage(err))
 	case errors.As(err, &notFound):
 		return fmt.Errorf("%s: %w, or ended", id, ErrNotFound)
 	case isApplicationError(err):

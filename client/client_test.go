@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"go.temporal.io/sdk/activity"
 	sdk "go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"ferrodur/client"
 	"ferrodur/lab/temporal"
@@ -99,5 +102,25 @@ func TestAnOrderIsPlacedOnce(t *testing.T) {
 	}
 	if runs != 1 {
 		t.Errorf("%d workflows were started", runs)
+	}
+}
+
+// A worker that cannot reach a switch is no refusal: asking again may help.
+func TestHostKeyOfAnUnreachableSwitch(t *testing.T) {
+	ctx, c := t.Context(), newClient(t)
+	w := worker.New(c.Temporal(), api.QueueLifecycle, worker.Options{})
+	w.RegisterActivityWithOptions(func(context.Context, api.SwitchRef) (api.HostKey, error) {
+		return api.HostKey{}, errors.New("switch sw1 is unreachable")
+	}, activity.RegisterOptions{Name: string(api.ReadHostKey)})
+	w.RegisterWorkflowWithOptions(func(ctx workflow.Context, ref api.SwitchRef) (key api.HostKey, err error) {
+		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{ScheduleToCloseTimeout: time.Second})
+		return key, workflow.ExecuteActivity(ctx, string(api.ReadHostKey), ref).Get(ctx, &key)
+	}, workflow.RegisterOptions{Name: api.WorkflowHostKey})
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Stop)
+	if _, err := c.HostKey(ctx, api.SwitchRef{Switch: "sw1", Site: "ewr1"}); !errors.Is(err, client.ErrNoAnswer) || !strings.Contains(err.Error(), "sw1 is unreachable") {
+		t.Errorf("got %v, want ErrNoAnswer", err)
 	}
 }

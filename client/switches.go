@@ -104,7 +104,7 @@ func (c *Client) SetPorts(ctx context.Context, ref api.SwitchRef, ports ...api.P
 	requests := make([]string, len(ports))
 	for i, port := range ports {
 		requests[i] = "by-hand/" + stamped(port.Port)
-		port.Request, port.Again = requests[i], true
+		port.Request, port.SwitchSite, port.Again = requests[i], ref.Site, true
 		_, err := c.temporal.SignalWithStartWorkflow(ctx, api.SwitchID(ref.Switch), api.SignalSetPort,
 			port, startSwitch(ref), api.WorkflowSwitch, api.SwitchInput{SwitchRef: ref})
 		if err != nil {
@@ -122,6 +122,7 @@ func (c *Client) SetPorts(ctx context.Context, ref api.SwitchRef, ports ...api.P
 			for i, request := range requests {
 				if done.Request == request {
 					results[i], answered[request] = done.Result, true
+					results[i].Port = ports[i].Port // a change that was not begun has none
 				}
 			}
 		}

@@ -78,13 +78,26 @@ func (c *Client) Snapshot(ctx context.Context, workflowID string) (Snapshot, err
 		snapshot.Activities = append(snapshot.Activities, activity(pending))
 	}
 	if state.WaitsFor != "" { // what keeps the other workflow keeps this one
-		others, err := c.pending(ctx, state.WaitsFor)
+		others, err := c.pendingOfSwitch(ctx, state.WaitsFor)
 		if err != nil {
 			return Snapshot{}, err
 		}
 		snapshot.Activities = append(snapshot.Activities, others...)
 	}
 	return snapshot, nil
+}
+
+// pendingOfSwitch is what a switch's workflow has under way, or fails at and will try again.
+func (c *Client) pendingOfSwitch(ctx context.Context, workflowID string) ([]Activity, error) {
+	all, err := c.pending(ctx, workflowID)
+	if err != nil || len(all) > 0 {
+		return all, err
+	}
+	state, err := c.SwitchState(ctx, api.SwitchRef{Switch: api.SwitchOf(workflowID)})
+	if err == nil && state.Trouble != "" {
+		all = append(all, Activity{Name: string(api.ConfigurePorts), Trouble: state.Trouble})
+	}
+	return all, nil // that it does not answer is no trouble of the switch
 }
 
 // pending are the activities that a workflow has under way; none where there is none.

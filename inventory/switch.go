@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -120,6 +121,33 @@ func (s *Store) RemoveSwitch(ctx context.Context, name string) error {
 		}
 		return nil
 	})
+}
+
+// SwitchMode is what an operator wants to be done with changes of a switch, in the words of
+// whoever carries them out.
+type SwitchMode struct {
+	Mode   string // empty: nobody has set one
+	Reason string
+	Since  time.Time
+}
+
+// KeepSwitchMode keeps a switch's mode, unless a later one is kept already. Errors:
+// NotFoundError.
+func (s *Store) KeepSwitchMode(ctx context.Context, name string, mode SwitchMode) error {
+	done, err := s.pool.Exec(ctx, `UPDATE inventory.switches SET mode = $2, mode_reason = $3, mode_since = $4 WHERE name = $1 AND mode_since <= $4`,
+		name, mode.Mode, mode.Reason, mode.Since)
+	if err != nil {
+		return fmt.Errorf("keep the mode of switch %s: %w", name, err)
+	}
+	if done.RowsAffected() == 0 {
+		_, err = s.SwitchMode(ctx, name)
+	}
+	return err
+}
+
+// SwitchMode is the mode that was kept for a switch. Errors: NotFoundError.
+func (s *Store) SwitchMode(ctx context.Context, name string) (SwitchMode, error) {
+	return one(ctx, s.pool, pgx.RowToStructByPos[SwitchMode], KindSwitch, name, `SELECT mode, mode_reason, mode_since FROM inventory.switches WHERE name = $1`, name)
 }
 
 func checkCabled(ctx context.Context, from querier, name string) error {

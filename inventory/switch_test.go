@@ -2,6 +2,7 @@ package inventory_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -29,4 +30,44 @@ func TestRemoveSwitch(t *testing.T) {
 	left, err := store.Switches(ctx)
 	require.NoError(t, err)
 	require.Equal(t, declared, left)
+}
+
+// The last mode that an operator has set is kept; one that arrives late does not replace it.
+func TestSwitchMode(t *testing.T) {
+	ctx := t.Context()
+	store, _ := stocked(t, 1)
+	none, err := store.SwitchMode(ctx, "sw1")
+	require.NoError(t, err)
+	require.Empty(t, none.Mode)
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	paused := inventory.SwitchMode{Mode: "paused", Reason: "window 17", Since: now}
+	require.NoError(t, store.KeepSwitchMode(ctx, "sw1", paused))
+	require.NoError(t, store.KeepSwitchMode(ctx, "sw1", inventory.SwitchMode{Mode: "apply", Since: now.Add(-time.Second)}))
+	kept, err := store.SwitchMode(ctx, "sw1")
+	require.NoError(t, err)
+	kept.Since = kept.Since.UTC()
+	require.Equal(t, paused, kept)
+	require.ErrorAs(t, store.KeepSwitchMode(ctx, "sw9", paused), new(inventory.NotFoundError))
+	_, err = store.SwitchMode(ctx, "sw9")
+	require.ErrorAs(t, err, new(inventory.NotFoundError))
+}
+
+// What was asked for a port is forgotten when the server that it was for is cabled elsewhere.
+func TestAskedPortsOfMovedServers(t *testing.T) {
+	ctx := t.Context()
+	store, _ := migrated(t)
+	d := rack(2)
+	_, err := store.Apply(ctx, d)
+	require.NoError(t, err)
+	for _, server := range d.Servers {
+		require.NoError(t, store.KeepAsked(ctx, []inventory.AskedPort{{Switch: server.Switch, Port: server.Port, Server: server.Name, Asked: []byte("{}")}}))
+	}
+	d.Switches[0].Ports = append(d.Switches[0].Ports, "swp99")
+	d.Servers[0].Port = "swp99"
+	_, err = store.Apply(ctx, d)
+	require.NoError(t, err)
+	asked, err := store.AskedPorts(ctx, "sw1")
+	require.NoError(t, err)
+	require.Len(t, asked, 1)
+	require.Equal(t, d.Servers[1].Port, asked[0].Port)
 }

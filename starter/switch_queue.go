@@ -85,7 +85,11 @@ func (c *cli) switchState(ctx context.Context, name string) (api.SwitchState, er
 	if err != nil {
 		return api.SwitchState{}, err
 	}
-	return temporal.SwitchState(ctx, ref)
+	store, err := c.inventory(ctx)
+	if err != nil {
+		return api.SwitchState{}, err
+	}
+	return switchState(ctx, store, temporal, ref)
 }
 
 func (c *cli) switchModeCommand(name, short string, mode api.SwitchMode) *cobra.Command {

@@ -121,7 +121,7 @@ func (c *cli) switchRows(ctx context.Context) ([]switchRow, error) {
 	for i, s := range declared {
 		group.Go(func() error {
 			ref := api.SwitchRef{Switch: s.Name, Site: s.Site}
-			state, err := temporal.SwitchState(ctx, ref)
+			state, err := switchState(ctx, store, temporal, ref)
 			if errors.Is(err, client.ErrNoAnswer) { // the rest is known all the same
 				state, err = api.SwitchState{Mode: modeUnknown, Trouble: err.Error()}, nil
 			}
@@ -141,6 +141,20 @@ func (c *cli) switchRows(ctx context.Context) ([]switchRow, error) {
 		})
 	}
 	return rows, group.Wait()
+}
+
+// switchState is how a switch's workflow stands; one that has ended will begin in the mode that
+// was set last.
+func switchState(ctx context.Context, store *inventory.Store, temporal *client.Client, ref api.SwitchRef) (api.SwitchState, error) {
+	state, err := temporal.SwitchState(ctx, ref)
+	if err != nil || !state.Since.IsZero() {
+		return state, err
+	}
+	kept, err := store.SwitchMode(ctx, ref.Switch)
+	if kept.Mode != "" {
+		state.Mode, state.Reason, state.Since = api.SwitchMode(kept.Mode), kept.Reason, kept.Since
+	}
+	return state, err
 }
 
 // portRow is what a port should be, and whether it is.

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,11 +20,13 @@ const (
 	switchMemory = switchBatch
 	// doneLines are kept of each.
 	doneLines = 20
-	// switchPatience is how long a switch that is away is tried for, before what waits for
-	// it is looked at again: some of it may be of no interest any more, and an operator may
-	// have paused the switch. switchPause is between such times.
-	switchPatience = 10 * time.Minute
+	// switchAttempts is how often a switch that is away is tried, before what waits for it is
+	// looked at again: some of it may be of no interest any more, and an operator may have
+	// paused the switch, or rejected a change. switchPause is between such times, and
+	// switchPatience how long one takes at most.
+	switchAttempts = 3
 	switchPause    = 15 * time.Second
+	switchPatience = 10 * time.Minute
 	// auditPatience is how long a comparison waits for a switch that is away.
 	auditPatience = 2 * time.Minute
 )
@@ -31,8 +34,9 @@ const (
 // switchWriter is the only writer of a switch: changes that arrive while it works are
 // carried out together.
 type switchWriter struct {
-	state api.SwitchState
-	shown string // the search attributes, as they were last set
+	state    api.SwitchState
+	shown    string // the search attributes, as they were last set
+	recalled bool   // it is known which mode an operator wants
 	// telling counts the answers that Temporal has not taken over yet: what a run that has
 	// ended was about to send is lost.
 	telling int
@@ -45,7 +49,8 @@ type switchWriter struct {
 // updates under way at a time (ten, where nobody has raised it), and a rack has more ports.
 func Switch(ctx workflow.Context, input api.SwitchInput) error {
 	w := &switchWriter{state: input.State}
-	if w.state.Switch == "" {
+	fresh := w.state.Switch == ""
+	if fresh {
 		w.state = api.SwitchState{SwitchRef: input.SwitchRef, Mode: api.ModeApply, Since: workflow.Now(ctx)}
 	}
 	if err := w.answer(ctx); err != nil {
@@ -63,11 +68,17 @@ func Switch(ctx workflow.Context, input api.SwitchInput) error {
 	audits := workflow.GetSignalChannel(ctx, api.SignalAudit)
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		for {
-			var caller api.Caller
-			audits.Receive(ctx, &caller)
-			w.state.Audits = append(w.state.Audits, caller)
+			var request api.AuditRequest
+			audits.Receive(ctx, &request)
+			w.enqueueAudit(request)
 		}
 	})
+	if fresh {
+		if err := w.recall(ctx); err != nil {
+			return err
+		}
+	}
+	w.recalled = true
 	for {
 		w.publish(ctx)
 		// Those that arrive together are in one workflow task: all of them are queued first.
@@ -114,13 +125,32 @@ func (w *switchWriter) answer(ctx workflow.Context) error {
 	return nil
 }
 
+// recall takes over the mode that an operator has set, where somebody has ended an earlier run.
+func (w *switchWriter) recall(ctx workflow.Context) error {
+	if workflow.GetVersion(ctx, "recall mode", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return nil
+	}
+	kept, err := call(w.bookkeeping(ctx, "which mode it is in"), api.RecallSwitchMode, w.state.SwitchRef)
+	if err == nil && kept.Mode != "" {
+		w.state.Mode, w.state.Reason, w.state.Since = kept.Mode, kept.Reason, kept.Since
+	}
+	return err
+}
+
+// bookkeeping waits for a database that is away.
+func (w *switchWriter) bookkeeping(ctx workflow.Context, summary string) workflow.Context {
+	return options(ctx, summary, workflow.ActivityOptions{TaskQueue: api.QueueLifecycle, StartToCloseTimeout: 30 * time.Second})
+}
+
 // enqueue queues a change, once.
 func (w *switchWriter) enqueue(ctx workflow.Context, request api.PortRequest) {
+	w.isAt(request.SwitchSite)
 	if done := slices.IndexFunc(w.state.Done, func(d api.DonePort) bool { return d.Request == request.Request }); done >= 0 {
 		w.tell(ctx, request, w.state.Done[done].Result) // the answer was lost, or the caller impatient
 		return
 	}
-	if w.find(request.Request) >= 0 {
+	if i := w.find(request.Request); i >= 0 {
+		w.state.Queue[i].Caller = request.Caller // who has been reset asks as another run
 		return
 	}
 	queued := api.QueuedPort{PortRequest: request, Since: workflow.Now(ctx)}
@@ -139,6 +169,14 @@ func (w *switchWriter) enqueue(ctx workflow.Context, request api.PortRequest) {
 	w.state.Queue = append(w.state.Queue, queued)
 }
 
+func (w *switchWriter) enqueueAudit(request api.AuditRequest) {
+	w.isAt(request.SwitchSite)
+	w.state.Audits = append(w.state.Audits, request.Caller)
+}
+
+// isAt notes the site whose workers reach the switch: it may have been declared anew.
+func (w *switchWriter) isAt(site string) { w.state.Site = cmp.Or(site, w.state.Site) }
+
 func (w *switchWriter) maySetMode(in api.ModeInput) error {
 	if !slices.Contains([]api.SwitchMode{api.ModeApply, api.ModeApprove, api.ModeDryRun, api.ModePaused}, in.Mode) {
 		return fmt.Errorf("%q is none of the modes apply, approve, dry-run, paused", in.Mode)
@@ -147,6 +185,9 @@ func (w *switchWriter) maySetMode(in api.ModeInput) error {
 }
 
 func (w *switchWriter) setMode(ctx workflow.Context, in api.ModeInput) (api.SwitchState, error) {
+	if err := workflow.Await(ctx, func() bool { return w.recalled }); err != nil {
+		return w.state, err
+	}
 	w.state.Mode, w.state.Reason, w.state.Since = in.Mode, in.Reason, workflow.Now(ctx)
 	approved := slices.ContainsFunc(w.state.Queue, func(q api.QueuedPort) bool { return q.Approved })
 	withdraws := approved && workflow.GetVersion(ctx, "withdraw approvals", workflow.DefaultVersion, 1) == 1
@@ -155,7 +196,11 @@ func (w *switchWriter) setMode(ctx workflow.Context, in api.ModeInput) (api.Swit
 		w.state.Queue[i].Approved = w.state.Queue[i].Approved && !withdraws
 	}
 	w.publish(ctx)
-	return w.state, nil
+	if workflow.GetVersion(ctx, "keep mode", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return w.state, nil
+	}
+	kept := api.SwitchModeInput{Switch: w.state.Switch, KeptMode: api.KeptMode{ModeInput: in, Since: w.state.Since}}
+	return w.state, do(w.bookkeeping(ctx, fmt.Sprintf("mode %s", in.Mode)), api.KeepSwitchMode, kept)
 }
 
 func (w *switchWriter) mayApprove(in api.ApproveInput) error {
@@ -230,14 +275,17 @@ func (w *switchWriter) queued(which func(api.QueuedPort) bool) []int {
 	return places
 }
 
-// switchWork waits for a switch that is away.
+// switchWork tries a switch that is away a few times.
 func (w *switchWriter) switchWork(ctx workflow.Context, summary string) workflow.Context {
-	return options(ctx, summary, workflow.ActivityOptions{
+	ctx = options(ctx, summary, workflow.ActivityOptions{
 		TaskQueue:              api.SiteQueue(api.RoleSwitch, w.state.Site),
 		StartToCloseTimeout:    30 * time.Minute,
 		ScheduleToCloseTimeout: switchPatience,
 		HeartbeatTimeout:       silence,
 	})
+	retries := *workflow.GetActivityOptions(ctx).RetryPolicy
+	retries.MaximumAttempts = switchAttempts
+	return workflow.WithRetryPolicy(ctx, retries)
 }
 
 // work has the switch do, or show, the changes at some places of the queue. The results
@@ -264,11 +312,16 @@ func (w *switchWriter) work(ctx workflow.Context, places []int, dryRun bool) ([]
 		results = slices.Repeat([]api.PortResult{{Error: explain(err), ErrorType: typeOf(err)}}, len(places))
 	case err != nil:
 		w.state.Trouble = explain(err)
-		w.publish(ctx)
-		return nil, workflow.Sleep(ctx, switchPause)
+		return nil, nil
 	}
 	w.state.Trouble = ""
 	return results, nil
+}
+
+// pause lets a switch that is away rest, while operators decide on what waits for it.
+func (w *switchWriter) pause(ctx workflow.Context) error {
+	w.publish(ctx)
+	return workflow.Sleep(ctx, switchPause)
 }
 
 // preview finds out what would be changed.
@@ -280,6 +333,9 @@ func (w *switchWriter) preview(ctx workflow.Context) error {
 	}
 	requests := w.requests(places)
 	results, err := w.work(ctx, places, true)
+	if err == nil && results == nil {
+		return w.pause(ctx)
+	}
 	for n := range results {
 		if i := w.find(requests[n]); i >= 0 { // not superseded meanwhile
 			w.state.Queue[i].Preview = &results[n]
@@ -304,10 +360,13 @@ func (w *switchWriter) carryOut(ctx workflow.Context) error {
 	w.publish(ctx)
 	results, err := w.work(ctx, places, false)
 	w.apply(requests, false)
+	if err == nil && results == nil {
+		return w.pause(ctx)
+	}
 	for n := range results {
 		w.finish(ctx, func(q api.QueuedPort) bool { return q.Request == requests[n] }, results[n])
 	}
-	if len(results) > 0 {
+	if err == nil {
 		w.state.Transactions++
 		w.state.Changes += len(results)
 	}
@@ -448,9 +507,9 @@ func (w *switchWriter) move(ctx workflow.Context, requests, audits workflow.Rece
 			break
 		}
 	}
-	var caller api.Caller
-	for audits.ReceiveAsync(&caller) {
-		w.state.Audits = append(w.state.Audits, caller)
+	var audit api.AuditRequest
+	for audits.ReceiveAsync(&audit) {
+		w.enqueueAudit(audit)
 	}
 	return workflow.NewContinueAsNewError(ctx, api.WorkflowSwitch, api.SwitchInput{SwitchRef: w.state.SwitchRef, State: w.state})
 }
@@ -476,7 +535,7 @@ func (w *switchWriter) count(ctx workflow.Context, metric string, value float64)
 func (w *switchWriter) publish(ctx workflow.Context) {
 	w.show(ctx)
 	waits := w.state.Mode == api.ModeApprove && len(w.ready()) < len(w.state.Queue)
-	shown := fmt.Sprint(w.state.Mode, waits)
+	shown := fmt.Sprint(w.state.Mode, w.state.Site, waits)
 	if shown == w.shown {
 		return // each setting is an event
 	}

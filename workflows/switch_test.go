@@ -30,6 +30,7 @@ type rack struct {
 	batches []api.ConfigurePortsInput
 	answers map[string][]api.PortResult // by request
 	away    error                       // what transactions fail with
+	kept    api.KeptMode                // the mode, in the inventory
 }
 
 func newRack(t *testing.T) *rack {
@@ -39,6 +40,12 @@ func newRack(t *testing.T) *rack {
 	r.env.SetTestTimeout(20 * time.Second)
 	workflows.Register(r.env)
 	r.env.RegisterActivityWithOptions(r.configure, activity.RegisterOptions{Name: string(api.ConfigurePorts)})
+	r.env.RegisterActivityWithOptions(func(context.Context, api.SwitchRef) (api.KeptMode, error) { return r.kept, nil },
+		activity.RegisterOptions{Name: string(api.RecallSwitchMode)})
+	r.env.RegisterActivityWithOptions(func(_ context.Context, in api.SwitchModeInput) (api.None, error) {
+		r.kept = in.KeptMode
+		return api.None{}, nil
+	}, activity.RegisterOptions{Name: string(api.KeepSwitchMode)})
 	r.env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, api.SignalPort, mock.Anything).Return(
 		func(_, id, _, _ string, argument any) error {
 			answer := argument.(api.PortAnswer)
@@ -209,6 +216,90 @@ func TestSwitchAway(t *testing.T) {
 	r.run(t, 50*time.Hour, sw1)
 	r.told(t, "r1", 1, "")
 	r.told(t, "r2", 1, "credentials")
+}
+
+// While a switch is away, a change can be rejected, and the switch paused, within a minute.
+func TestSwitchAwayIsSteered(t *testing.T) {
+	r := newRack(t)
+	r.away = errors.New("switch sw1 is unreachable")
+	r.ask(time.Minute, "r1", "s1", api.TenantProfile)
+	r.ask(time.Minute, "r2", "s2", api.TenantProfile)
+	rejected := time.Duration(0)
+	for after := 2 * time.Minute; after < 3*time.Minute; after += 5 * time.Second {
+		r.env.RegisterDelayedCallback(func() {
+			r.env.UpdateWorkflow(api.UpdateReject, after.String(), &testsuite.TestUpdateCallback{
+				OnAccept: func() { rejected = after }, OnReject: func(error) {}, OnComplete: func(any, error) {},
+			}, api.ApproveInput{Requests: []string{"r1"}, Reason: "sold out"})
+		}, after)
+	}
+	r.update(t, time.Hour, api.UpdateMode, api.ModeInput{Mode: api.ModePaused}, false)
+	r.env.RegisterDelayedCallback(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.away = nil
+	}, time.Hour+time.Minute)
+	r.run(t, 2*time.Hour, sw1)
+	if rejected == 0 {
+		t.Error("the change was never rejected")
+	}
+	r.told(t, "r1", 1, "sold out")
+	r.told(t, "r2", 0, "")
+	if len(r.batches) > 0 {
+		t.Errorf("carried out while paused: %+v", r.batches)
+	}
+}
+
+// The mode that an operator has set outlives the workflow, which somebody may end.
+func TestSwitchRecallsMode(t *testing.T) {
+	r := newRack(t)
+	r.update(t, time.Minute, api.UpdateMode, api.ModeInput{Mode: api.ModePaused, Reason: "window 17"}, false)
+	r.run(t, time.Hour, sw1)
+	if r.kept.Mode != api.ModePaused || r.kept.Reason != "window 17" || r.kept.Since.IsZero() {
+		t.Fatalf("kept: %+v", r.kept)
+	}
+	next := newRack(t)
+	next.kept = r.kept
+	next.ask(0, "r1", "s1", api.TenantProfile)
+	next.env.RegisterDelayedCallback(func() {
+		if s := next.state(t); s.Mode != api.ModePaused || s.Reason != "window 17" || !s.Since.Equal(r.kept.Since) || len(s.Queue) != 1 {
+			t.Errorf("it began anew as %+v", s)
+		}
+	}, time.Hour)
+	next.update(t, 2*time.Hour, api.UpdateMode, api.ModeInput{Mode: api.ModeApply}, false)
+	next.run(t, 3*time.Hour, sw1)
+	next.told(t, "r1", 1, "")
+}
+
+// The workers of the site that a switch is declared at by now are asked, and whoever was reset
+// is answered as the run that he is by now.
+func TestSwitchHearsOfItsSiteAndCallers(t *testing.T) {
+	r := newRack(t)
+	r.update(t, time.Second, api.UpdateMode, api.ModeInput{Mode: api.ModePaused}, false)
+	request := api.PortRequest{
+		Request: "r1", Caller: api.Caller{Workflow: "instance/o-1", Run: "first"}, SwitchSite: "ams1",
+		ConfigurePortInput: api.ConfigurePortInput{Server: "s1", Profile: api.TenantProfile},
+	}
+	r.env.RegisterDelayedCallback(func() { r.env.SignalWorkflow(api.SignalSetPort, request) }, time.Minute)
+	r.env.RegisterDelayedCallback(func() {
+		request.Caller.Run = "second"
+		r.env.SignalWorkflow(api.SignalSetPort, request)
+	}, 2*time.Minute)
+	queue := ""
+	r.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
+		if info.ActivityType.Name == string(api.ConfigurePorts) {
+			queue = info.TaskQueue
+		}
+	})
+	r.env.RegisterDelayedCallback(func() {
+		if s := r.state(t); len(s.Queue) != 1 || s.Queue[0].Caller.Run != "second" {
+			t.Errorf("waits: %+v", s.Queue)
+		}
+	}, time.Hour)
+	r.update(t, 2*time.Hour, api.UpdateMode, api.ModeInput{Mode: api.ModeApply}, false)
+	r.run(t, 3*time.Hour, sw1)
+	if r.told(t, "r1", 1, ""); queue != api.SiteQueue(api.RoleSwitch, "ams1") {
+		t.Errorf("carried out by workers of %s", queue)
+	}
 }
 
 // A change that is asked for while an earlier one of the same port waits for a switch that is

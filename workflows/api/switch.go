@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"ferrodur/report"
@@ -32,16 +33,27 @@ const (
 	ListSwitches Activity[AuditInput, []SwitchRef] = "ListSwitches"
 )
 
+// KeepSwitchMode keeps the mode that an operator has set, for when somebody ends the switch's
+// workflow; RecallSwitchMode finds it again, and none where nobody has set one. They are on
+// QueueLifecycle.
+const (
+	KeepSwitchMode   Activity[SwitchModeInput, None] = "KeepSwitchMode"
+	RecallSwitchMode Activity[SwitchRef, KeptMode]   = "RecallSwitchMode"
+)
+
 // Signals between a switch's workflow and those who ask it for something.
 const (
 	SignalSetPort = "set-port" // PortRequest, to the switch's workflow
 	SignalPort    = "port"     // PortAnswer, to who asked
-	SignalAudit   = "audit"    // Caller, to the switch's workflow
+	SignalAudit   = "audit"    // AuditRequest, to the switch's workflow
 	SignalAudited = "audited"  // AuditReport, to who asked
 )
 
 // SwitchID is the workflow ID of a switch's only writer.
 func SwitchID(name string) string { return "switch/" + name }
+
+// SwitchOf is the switch whose workflow has an ID.
+func SwitchOf(id string) string { return strings.TrimPrefix(id, "switch/") }
 
 // Updates of a switch's workflow.
 const (
@@ -152,6 +164,8 @@ type PortRequest struct {
 	Request string `json:"request"`
 	Caller  Caller `json:"caller"`
 	Port    string `json:"port,omitempty"` // where the cable led when it was asked; for show
+	// SwitchSite is where the switch is declared by now.
+	SwitchSite string `json:"switch_site,omitempty"`
 	ConfigurePortInput
 }
 
@@ -159,6 +173,13 @@ type PortRequest struct {
 type Caller struct {
 	Workflow string `json:"workflow"`
 	Run      string `json:"run"`
+}
+
+// AuditRequest asks for a comparison of the switch with what was asked for.
+type AuditRequest struct {
+	Caller
+	// SwitchSite is where the switch is declared by now.
+	SwitchSite string `json:"switch_site,omitempty"`
 }
 
 // RequestAuditInput asks the workflow of a switch for a comparison.
@@ -269,6 +290,18 @@ type DonePort struct {
 type ModeInput struct {
 	Mode   SwitchMode `json:"mode"`
 	Reason string     `json:"reason,omitempty"`
+}
+
+// KeptMode is a mode that an operator has set.
+type KeptMode struct {
+	ModeInput
+	Since time.Time `json:"since"`
+}
+
+// SwitchModeInput keeps a switch's mode.
+type SwitchModeInput struct {
+	Switch string `json:"switch"`
+	KeptMode
 }
 
 // ApproveInput names changes by their requests; none: all that wait and have been shown.
