@@ -63,7 +63,7 @@ func demo(ctx context.Context, config stack.Config, keep bool, jsonFile string) 
 		fmt.Fprintln(out, "Taking everything down")
 		err = errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
 	}()
-	facts, err := tour.Run(ctx, s, out)
+	facts, err := tour.Run(ctx, s, out, true)
 	if err == nil {
 		printFacts(out, facts)
 	}

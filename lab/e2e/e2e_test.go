@@ -1,7 +1,7 @@
 // Package e2e tests all of Ferrodur on the virtual rack: real servers, BMCs, switch,
 // Temporal and PostgreSQL. Every check looks at the real thing, never at a workflow's
-// word alone. The tests share one stack and run one after another, but for those of
-// TestServersSideBySide.
+// word alone. The tests share one stack and run one after another, but for those that are
+// at work on different servers.
 package e2e
 
 import (

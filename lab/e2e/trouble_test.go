@@ -11,15 +11,43 @@ import (
 	"ferrodur/client"
 	"ferrodur/lab/rack"
 	"ferrodur/lab/stack"
+	"ferrodur/lab/tour"
 	"ferrodur/workflows/api"
 )
 
-// Every worker is killed in the middle of an install: the work goes on where it was, and
-// nobody cycles the power again. The switch is away when the tenant's port is due, for
-// longer than one attempt takes, and comes back.
-func TestWorkersKilledAndSwitchAway(t *testing.T) {
-	ctx := within(t, 10*time.Minute)
+// One order takes the demo's tour, while all workers are killed in the midst of another.
+func TestTourWhileWorkersAreKilled(t *testing.T) {
+	ctx := within(t, 15*time.Minute)
 	enrolled(ctx, t)
+	t.Run("servers", func(t *testing.T) {
+		t.Run("WorkersKilledAndSwitchAway", workersKilledAndSwitchAway)
+		t.Run("Tour", takesTheTour)
+	})
+	mustHoldNothing(ctx, t)
+}
+
+// takesTheTour: enrol, order, log in, return; the disk is empty.
+func takesTheTour(t *testing.T) {
+	t.Parallel()
+	ctx := within(t, 12*time.Minute)
+	facts, err := tour.Run(ctx, world, t.Output(), false)
+	must(t, err)
+	if facts.SSHBanner == "" || facts.Login == "" || facts.Wipe == nil {
+		t.Errorf("the tour saw too little: %+v", facts)
+	}
+	mustBeWiped(t, facts.Server)
+	for _, stage := range facts.Stages {
+		t.Logf("%-20s %6.1f s  %s", stage.Name, stage.Seconds, stage.Outcome)
+	}
+	t.Logf("%d history events", facts.Events)
+}
+
+// workersKilledAndSwitchAway: every worker is killed in the middle of an install: the work
+// goes on where it was, and nobody cycles the power again. The switch is away when the
+// tenant's port is due, for longer than one attempt takes, and comes back.
+func workersKilledAndSwitchAway(t *testing.T) {
+	t.Parallel()
+	ctx := within(t, 12*time.Minute)
 	c := newTenant(t)
 	order := c.asks()
 	order.UserData, order.Blocks.IPv4 = true, 29
@@ -62,7 +90,6 @@ func TestWorkersKilledAndSwitchAway(t *testing.T) {
 	}
 	mustCarryWhatIsRouted(ctx, t, c, state)
 	c.giveBack(ctx, t)
-	mustHoldNothing(ctx, t)
 	mustBeWiped(t, state.Server.Name)
 	if content, err := world.Inventory.UserData(ctx, c.id()); err == nil {
 		t.Errorf("%d bytes of user data are kept after the end", len(content))

@@ -49,12 +49,14 @@ type Stage struct {
 	Outcome string  `json:"outcome"`
 }
 
-// Run takes the tour. The Facts are as far as it came, also on an error.
-func Run(ctx context.Context, s *stack.Stack, out io.Writer) (facts Facts, err error) {
+// Run takes the tour. The Facts are as far as it came, also on an error. Alone says that
+// nothing else is under way: what is, an interrupted run has left, and has to be undone
+// first; and at the end nothing at all may be held.
+func Run(ctx context.Context, s *stack.Stack, out io.Writer, alone bool) (facts Facts, err error) {
 	started := time.Now()
 	facts = Facts{Order: "tour-" + strings.ToLower(rand.Text()[:8]), UI: s.UI, Enrolment: map[string][]Stage{}, Held: []string{}}
 	defer func() { facts.Seconds = time.Since(started).Seconds() }()
-	t := &tour{Stack: s, out: out, facts: &facts}
+	t := &tour{Stack: s, out: out, alone: alone, facts: &facts}
 	if err := t.settle(ctx); err != nil {
 		return facts, fmt.Errorf("undo what an interrupted run left (or begin afresh: remove %s): %w", s.Dir(), err)
 	}
@@ -79,6 +81,7 @@ func Run(ctx context.Context, s *stack.Stack, out io.Writer) (facts Facts, err e
 type tour struct {
 	*stack.Stack
 	out   io.Writer
+	alone bool
 	facts *Facts
 	key   ssh.Signer
 }
@@ -86,6 +89,9 @@ type tour struct {
 // settle ends what an interrupted run has left under way: nothing of it is lost, and its
 // servers are needed again.
 func (t *tour) settle(ctx context.Context) error {
+	if !t.alone {
+		return nil
+	}
 	var ids []string
 	for left, err := range t.Client.List(ctx, fmt.Sprintf("ExecutionStatus = 'Running' AND WorkflowType IN (%q, %q, %q)", api.WorkflowInstance, api.WorkflowEnroll, api.WorkflowBurnIn)) {
 		if err != nil {
@@ -121,7 +127,7 @@ func (t *tour) enroll(ctx context.Context) error {
 	}
 	var ids []string
 	for _, server := range servers {
-		if server.State == inventory.Available {
+		if server.State == inventory.Available || server.Holder != "" && !t.alone {
 			fmt.Fprintf(t.out, "%s is in service already\n", server.Name)
 			continue
 		}
@@ -229,7 +235,7 @@ func (t *tour) look(ctx context.Context) error {
 		return fmt.Errorf("the inventory has no proof that %s was wiped", t.facts.Server)
 	case t.facts.DiskHolds:
 		return fmt.Errorf("the disk of %s holds data after the wipe", t.facts.Server)
-	case len(t.facts.Held) > 0:
+	case t.alone && len(t.facts.Held) > 0:
 		return fmt.Errorf("still held: %s", strings.Join(t.facts.Held, "; "))
 	}
 	return nil
