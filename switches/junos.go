@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // junos is the driver for Juniper's Junos: changes are made in an exclusive configuration,
@@ -407,6 +408,9 @@ func (d junos) transact(ctx context.Context, cli *terminal, t transaction) error
 	}
 	err := cli.configure(ctx, t.commands, d.refused)
 	if err == nil {
+		err = d.alone(ctx, cli)
+	}
+	if err == nil {
 		err = cli.insist(ctx, "commit check", d.refused)
 	}
 	if err == nil {
@@ -431,11 +435,45 @@ func (d junos) transact(ctx context.Context, cli *terminal, t transaction) error
 // committed. What was not committed Junos discards itself when an exclusive configuration
 // is left.
 func (d junos) settle(ctx context.Context, cli *terminal) error {
-	return awaitQuiet(ctx, func() (bool, error) {
-		answer, err := d.show(ctx, cli, "show system commit | no-more")
-		latest, _, _ := strings.Cut(strings.TrimSpace(answer), "\n") // 0 2026-… by … commit confirmed, rollback in 2mins
-		return strings.Contains(latest, "rollback in"), err
-	})
+	return awaitQuiet(ctx, func() (bool, error) { return d.pending(ctx, cli) })
+}
+
+// alone returns ErrLocked where somebody's commit waits to be confirmed, which each check and
+// commit would confirm.
+func (d junos) alone(ctx context.Context, cli *terminal) error {
+	is, err := d.pending(ctx, cli)
+	if is && err == nil {
+		err = fmt.Errorf("%w: a commit waits to be confirmed", ErrLocked)
+	}
+	return err
+}
+
+var (
+	junosLatest = regexp.MustCompile(`^0\s+(\S+ \S+) (\S+) .*commit confirmed, rollback in (\d+)`)
+	junosClock  = regexp.MustCompile(`(?m)^Current time: (\S+ \S+) (\S+)`)
+)
+
+// pending tells whether a commit waits to be confirmed. Its entry in the history says so for
+// good. What confirms it, or takes it back, is an entry of its own, but for "commit check",
+// which confirms as well: then only the clock tells.
+func (d junos) pending(ctx context.Context, cli *terminal) (bool, error) {
+	history, err := d.show(ctx, cli, "show system commit | no-more")
+	latest := junosLatest.FindStringSubmatch(strings.TrimSpace(history))
+	if err != nil || latest == nil {
+		return false, err
+	}
+	answer, err := d.show(ctx, cli, "show system uptime | no-more")
+	clock := junosClock.FindStringSubmatch(answer)
+	if err != nil || clock == nil {
+		return true, err
+	}
+	since, wrong := time.Parse(time.DateTime, latest[1])
+	now, wrongToo := time.Parse(time.DateTime, clock[1])
+	patience := time.Duration(number(latest[3])+1) * time.Minute // and the roll-back takes its time
+	if latest[2] != clock[2] {                                   // summer time has begun, or ended
+		patience += time.Hour
+	}
+	return wrong != nil || wrongToo != nil || now.Sub(since) < patience, nil
 }
 
 // save: what is committed is what Junos starts with.

@@ -82,14 +82,19 @@ func enterBy(ctx context.Context, cli *terminal, command string, refused func(st
 	return nil
 }
 
+// quietPatience is longer than a change of Ferrodur's own waits to be confirmed.
+const quietPatience = 3 * time.Minute
+
 // awaitQuiet waits while another program's change is pending: it may be verifying what it has
-// changed.
+// changed. ErrLocked where that takes longer than Ferrodur would: a human's may take hours.
 func awaitQuiet(ctx context.Context, pending func() (bool, error)) error {
+	patience, cancel := context.WithTimeout(ctx, quietPatience)
+	defer cancel()
 	for {
 		if is, err := pending(); err != nil || !is {
 			return err
 		}
-		if err := pause(ctx); err != nil {
+		if err := pause(patience); err != nil {
 			return err
 		}
 	}

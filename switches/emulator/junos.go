@@ -10,7 +10,8 @@ import (
 
 // junos emulates Juniper's Junos as its "CLI User Guide" describes it: "Entering and
 // Exiting the Junos OS CLI Configuration Mode" for configure exclusive, "Committing a Junos
-// OS Configuration" for commit check, commit confirmed and the automatic roll-back,
+// OS Configuration" for commit check, commit confirmed, which both of check and commit
+// confirm, and the automatic roll-back,
 // "Displaying set Commands from the Junos OS Configuration" for display set.
 type junos struct {
 	device *Device
@@ -18,7 +19,8 @@ type junos struct {
 	now     flat
 	former  []flat // rollback 1 and further
 	timer   *time.Timer
-	pending string         // the time of a commit that waits to be confirmed
+	started time.Time
+	history []string       // of commits, the latest first, as "show system commit" has them
 	owner   *junosDialogue // of the exclusive configuration
 	shared  flat           // the candidate
 }
@@ -37,8 +39,9 @@ func newJunos(d *Device) *junos {
 	filter := `firewall family inet6? filter ` + junosWord + ` term ` + junosWord
 	policy := `policy-options policy-statement ` + junosWord
 	j := &junos{
-		device: d,
-		now:    flat{"version 22.4R3.25", "system host-name " + d.config.Name, "system services ssh"},
+		device:  d,
+		started: time.Now(),
+		now:     flat{"version 22.4R3.25", "system host-name " + d.config.Name, "system services ssh"},
 		grammar: grammar{presence: matching(unit, unit+` family \S+`, filter, policy+` term `+junosWord), known: matching(
 			`system (host-name|ntp server|syslog host) \S+`,
 			interfaces+` (description `+junosText+`|mtu \d+|disable|native-vlan-id \d+|ether-options 802\.3ad ae\d+|hold-time up \d+ down \d+|speed \S+)`,
@@ -123,7 +126,9 @@ func (j *junos) text(config flat) string {
 	return text.String()
 }
 
+// byHand: lines are committed as they are, unless "commit confirmed N" comes after them.
 func (j *junos) byHand(lines []string) error {
+	before := slices.Clone(j.now)
 	for _, line := range lines {
 		verb, rest, _ := strings.Cut(line, " ")
 		complaint := "unknown command."
@@ -132,6 +137,12 @@ func (j *junos) byHand(lines []string) error {
 			complaint = j.set(&j.now, rest)
 		case "delete":
 			complaint = j.remove(&j.now, rest)
+		case "commit":
+			complaint = ""
+			j.confirm()
+			if minutes, err := strconv.Atoi(strings.TrimPrefix(rest, "confirmed ")); err == nil {
+				j.commit(before, minutes)
+			}
 		}
 		if complaint != "" {
 			return fmt.Errorf("%q: %s", line, complaint)
@@ -190,6 +201,8 @@ func (d *junosDialogue) answer(line string) (string, bool) {
 		return j.device.junosNeighbours(), false
 	case line == "show system commit":
 		return j.commits(), false
+	case line == "show system uptime":
+		return "Current time: " + j.clock() + "\nTime Source:  NTP CLOCK\nSystem booted: 2026-11-01 10:00:00 UTC (3w1d 00:00 ago)\n", false
 	case line == "configure exclusive" && !d.exclusive:
 		return d.enter(), false
 	default:
@@ -249,6 +262,7 @@ func (d *junosDialogue) commit(how string) string {
 		return complaint
 	}
 	if how == "check" {
+		j.confirm()
 		return "configuration check succeeds"
 	}
 	minutes := 0
@@ -264,35 +278,63 @@ func (d *junosDialogue) commit(how string) string {
 	if complaint := j.device.faults.FailCommit; complaint != "" {
 		return complaint
 	}
-	confirms := j.timer != nil && slices.Equal(j.shared, j.now)
-	if j.timer != nil {
-		j.timer.Stop()
-		j.timer, j.pending = nil, ""
-	}
-	if confirms {
+	if pending := j.confirm(); pending && slices.Equal(j.shared, j.now) {
+		j.record("by operator via cli")
 		return "commit complete"
 	}
 	before := j.now
-	j.former = append([]flat{before}, j.former[:min(len(j.former), 49)]...)
 	j.now = slices.Clone(j.shared)
 	j.device.counts.Commits++
+	j.commit(before, minutes)
 	if minutes == 0 {
 		return "commit complete"
 	}
-	j.pending = fmt.Sprintf("%dmins", minutes)
-	j.timer = j.device.after(time.Duration(minutes)*time.Minute, func() {
-		j.former = append([]flat{j.now}, j.former...)
-		j.now, j.timer, j.pending = before, nil, ""
-	})
 	return fmt.Sprintf("commit confirmed will be automatically rolled back in %d minutes unless confirmed\ncommit complete\n\n# commit confirmed will be rolled back in %d minutes", minutes, minutes)
 }
 
-func (j *junos) commits() string {
-	latest := "0   2026-11-23 10:00:00 UTC by operator via cli"
-	if j.pending != "" {
-		latest += " commit confirmed, rollback in " + j.pending
+// commit ends a commit that took the place of a configuration; for so many minutes, or, if
+// none, for good.
+func (j *junos) commit(before flat, minutes int) {
+	j.former = append([]flat{before}, j.former[:min(len(j.former), 49)]...)
+	if minutes == 0 {
+		j.record("by operator via cli")
+		return
 	}
-	return latest + "\n1   2026-11-23 09:00:00 UTC by operator via cli\n"
+	j.record(fmt.Sprintf("by operator via cli commit confirmed, rollback in %dmins", minutes))
+	j.timer = j.device.after(time.Duration(minutes)*time.Minute, func() {
+		j.former = append([]flat{j.now}, j.former...)
+		j.now, j.timer = before, nil
+		j.record("by root via other")
+	})
+}
+
+// confirm ends the timer of a commit: true if one ran. Each commit does, and each check of one.
+func (j *junos) confirm() bool {
+	if j.timer == nil {
+		return false
+	}
+	j.timer.Stop()
+	j.timer = nil
+	return true
+}
+
+func (j *junos) record(commit string) {
+	j.history = append([]string{j.clock() + " " + commit}, j.history[:min(len(j.history), 49)]...)
+}
+
+// clock runs as fast as the device does.
+func (j *junos) clock() string {
+	passed := time.Duration(float64(time.Since(j.started)) * j.device.config.Hurry)
+	return time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC).Add(passed).Format("2006-01-02 15:04:05 MST")
+}
+
+// commits: an entry says for good that it was to be confirmed.
+func (j *junos) commits() string {
+	var text strings.Builder
+	for n, commit := range append(slices.Clone(j.history), "2026-11-22 09:00:00 UTC by operator via cli") {
+		fmt.Fprintf(&text, "%-3d %s\n", n, commit)
+	}
+	return text.String()
 }
 
 func (j *junos) terse() string {

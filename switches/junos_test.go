@@ -1,0 +1,57 @@
+package switches_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"ferrodur/switches"
+	"ferrodur/switches/emulator"
+)
+
+// The history of a Junos says for good that a commit was to be confirmed. One that was, by
+// "commit check", holds nobody up when its time is over; until then it is waited for.
+func TestJunosConfirmedByCheck(t *testing.T) {
+	b := benches["juniper_junos"](t)
+	intent := intentsOf(b.port(1))["IPv4 only"]
+	b.byHand(t, "set system ntp server 192.0.2.123", "commit confirmed 10", "commit check")
+	begun := time.Now()
+	if change := b.must(t, intent); !change.Running.Equal(intent) {
+		t.Errorf("got %+v", change.Running)
+	}
+	if took, least := time.Since(begun), 10*time.Minute/300; took < least {
+		t.Errorf("waited for %v, want %v", took, least)
+	}
+	expect(t, b.running(t), "ntp server 192.0.2.123")
+}
+
+// Somebody's commit that waits to be confirmed is not confirmed by Ferrodur, whose checks and
+// commits would do so, even where it came at the last moment: it is taken back, and then it
+// is Ferrodur's turn.
+func TestJunosConfirmsNothingOfOthers(t *testing.T) {
+	b := benches["juniper_junos"](t)
+	intent := intentsOf(b.port(1))["IPv4 only"]
+	others := []string{"set system ntp server 192.0.2.123", "commit confirmed 4"}
+	b.byHand(t, others...)
+	b.must(t, intent)
+	expectNot(t, b.running(t), "ntp server 192.0.2.123")
+
+	done := make(chan error, 1)
+	b.emulated.Fail(emulator.Faults{Slow: 20 * time.Millisecond, Refuse: func(line string) string {
+		if line == "configure exclusive" {
+			go func() { done <- b.emulated.ByHand(others...) }()
+		}
+		return ""
+	}})
+	_, err := applyOne(t, b.open(t), intentsOf(b.port(1))["quarantine"])
+	b.emulated.Fail(emulator.Faults{})
+	check(t, <-done)
+	if !errors.Is(err, switches.ErrLocked) || !strings.Contains(err.Error(), "confirmed") {
+		t.Errorf("got %v, want ErrLocked", err)
+	}
+	if change := b.must(t, intent); change.Changed {
+		t.Errorf("the port was changed: %q", change.Diff)
+	}
+	expectNot(t, b.running(t), "ntp server 192.0.2.123")
+}
