@@ -118,7 +118,7 @@ var benches = map[string]func(*testing.T) *bench{
 	},
 	"juniper_junos": emulated("juniper_junos", "xe-0/0/%d", words{
 		prepare: []string{
-			"set routing-options autonomous-system 65000", "set routing-instances red instance-type virtual-router",
+			"set routing-options autonomous-system 65000", "set routing-instances red instance-type virtual-router", "set chassis aggregated-devices ethernet device-count 16",
 			"set vlans v100 vlan-id 100", "set vlans v101 vlan-id 101", "set vlans v102 vlan-id 102", "set vlans v200 vlan-id 200", "set vlans v300 vlan-id 300",
 		},
 		foreign: func(port string) []string {

@@ -254,6 +254,25 @@ func (junos) render(device Device, intent Intent) ([]statement, error) {
 	return all, nil
 }
 
+// lacks: a switch has as many groups as it is told, from ae0 on. Others it lets be configured,
+// and they do not come up. Where it is told by a configuration group, which is not shown, the
+// interface is there.
+func (junos) lacks(l look, intent Intent) error {
+	if intent.Bond == nil {
+		return nil
+	}
+	const told = "chassis aggregated-devices ethernet device-count "
+	group := junosGroup + strconv.Itoa(intent.Bond.Group)
+	_, there := l.ports[group]
+	if there || slices.ContainsFunc(l.running, func(s statement) bool {
+		count, is := strings.CutPrefix(string(s), told)
+		return is && number(count) > intent.Bond.Group
+	}) {
+		return nil
+	}
+	return &UnsupportedError{"juniper_junos", fmt.Sprintf("%s on a switch without %q or more", group, told+strconv.Itoa(intent.Bond.Group+1))}
+}
+
 // junosUnquoted takes quotation marks off a text of one word, as Junos does.
 func junosUnquoted(s statement) statement {
 	head, text, is := strings.Cut(string(s), ` "`)

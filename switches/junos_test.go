@@ -55,3 +55,29 @@ func TestJunosConfirmsNothingOfOthers(t *testing.T) {
 	}
 	expectNot(t, b.running(t), "ntp server 192.0.2.123")
 }
+
+// A group that the switch is not told to have would forward nothing. It is refused, and other
+// ports are not; it does not matter in which way the switch was told.
+func TestJunosCountsGroups(t *testing.T) {
+	b := benches["juniper_junos"](t)
+	bond, other := intentsOf(b.port(1))["bond"], intentsOf(b.port(2))["access"] // ae7
+	for _, few := range []string{"delete chassis aggregated-devices", "set chassis aggregated-devices ethernet device-count 7"} {
+		b.byHand(t, few)
+		results, err := b.open(t).Apply(t.Context(), bond, other)
+		check(t, err)
+		var unsupported *switches.UnsupportedError
+		if !errors.As(results[0].Err, &unsupported) || !strings.Contains(results[0].Err.Error(), "ethernet device-count 8") || results[1].Err != nil {
+			t.Errorf("%s: %v, %v", few, results[0].Err, results[1].Err)
+		}
+		expectNot(t, b.running(t), "ae7")
+	}
+	b.byHand(t, "delete chassis aggregated-devices")
+	for _, enough := range []string{"set groups lags chassis aggregated-devices ethernet device-count 8", "set chassis aggregated-devices ethernet device-count 8"} {
+		b.byHand(t, enough)
+		if change := b.must(t, bond); !change.Running.Equal(bond) {
+			t.Errorf("%s: got %+v", enough, change.Running)
+		}
+		b.must(t, intentsOf(bond.Port)["quarantine"])
+		b.byHand(t, "delete "+strings.TrimPrefix(enough, "set "))
+	}
+}

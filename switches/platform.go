@@ -49,6 +49,12 @@ type driver interface {
 	save(ctx context.Context, cli *terminal) error
 }
 
+// particular is a driver of a platform where an intent may take what is the switch's own.
+type particular interface {
+	// lacks returns an *UnsupportedError where the switch does not have it.
+	lacks(l look, intent Intent) error
+}
+
 func driverFor(platform string) (driver, error) {
 	switch platform {
 	case "frr":

@@ -172,6 +172,11 @@ func (s *Session) plan(l look, intent Intent) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
+	if driver, is := s.driver.(particular); is {
+		if err := driver.lacks(l, intent); err != nil {
+			return plan{}, err
+		}
+	}
 	have, err := s.section(l, intent.Port)
 	if err != nil {
 		return plan{}, err

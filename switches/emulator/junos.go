@@ -59,13 +59,13 @@ func newJunos(d *Device) *junos {
 			filter+` (from (source-address|destination-address) `+junosPrefix+`|from (source|destination)-port \d+|from protocol \S+|then (accept|discard))`,
 			`protocols router-advertisement interface \S+ ((max|min)-advertisement-interval \d+|prefix \S+)`,
 			instance+`forwarding-options dhcp-relay (server-group `+junosWord+` \S+|group `+junosWord+` (active-server-group `+junosWord+`|interface \S+))`,
-			`protocols lldp interface \S+`,
+			`protocols lldp interface \S+`, `(groups `+junosWord+` )?chassis aggregated-devices ethernet device-count \d+`,
 		), single: matching(
 			interfaces+` (description|mtu|native-vlan-id|ether-options 802\.3ad|speed)`, unit+` family ethernet-switching interface-mode`, unit+` family inet6? filter input`,
 			`system host-name`, `routing-instances `+junosWord+` instance-type`, bgp+` type`, bgp+` neighbor \S+ (peer-as|authentication-key|import|export)`,
 			bgp+` neighbor \S+ family inet6? unicast prefix-limit maximum`, policy+` then`, policy+` term `+junosWord+` then`,
 			`protocols router-advertisement interface \S+ (max|min)-advertisement-interval`, instance+`forwarding-options dhcp-relay group `+junosWord+` active-server-group`,
-			`routing-options autonomous-system`, `vlans `+junosWord+` vlan-id`,
+			`(groups `+junosWord+` )?chassis aggregated-devices ethernet device-count`, `routing-options autonomous-system`, `vlans `+junosWord+` vlan-id`,
 		)},
 	}
 	return j
@@ -340,7 +340,7 @@ func (j *junos) commits() string {
 func (j *junos) terse() string {
 	var text strings.Builder
 	text.WriteString("Interface               Admin Link Proto    Local                 Remote\n")
-	for _, port := range j.device.config.Ports {
+	for _, port := range slices.Concat(j.device.config.Ports, j.groups()) {
 		admin, link := "up", "up"
 		if slices.Contains(j.now, "interfaces "+port+" disable") {
 			admin, link = "down", "down"
@@ -351,4 +351,20 @@ func (j *junos) terse() string {
 		}
 	}
 	return text.String()
+}
+
+// groups are the aggregated interfaces that the switch has: "Interfaces User Guide for
+// Switches", "Configuring the Number of Aggregated Ethernet Interfaces on the Device". What it
+// has not, it lets be configured.
+func (j *junos) groups() []string {
+	var all []string
+	for _, line := range j.now {
+		words := strings.Fields(line)
+		if count, err := strconv.Atoi(words[len(words)-1]); err == nil && words[len(words)-2] == "device-count" {
+			for n := range count {
+				all = append(all, fmt.Sprintf("ae%d", n))
+			}
+		}
+	}
+	return all
 }
