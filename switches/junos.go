@@ -111,7 +111,7 @@ const junosInactive = "inactive: "
 func junosOwned(interfaceName string, s statement) bool {
 	rest, is := strings.CutPrefix(string(s), "interfaces "+interfaceName)
 	return is && (rest == "" || slices.ContainsFunc([]string{
-		" description", " mtu", " disable", " native-vlan-id", " aggregated-ether-options lacp active",
+		" description", " mtu", " disable", " native-vlan-id", " ether-options 802.3ad lacp force-up", " aggregated-ether-options lacp active",
 		" aggregated-ether-options lacp force-up", " unit 0 family inet address", " unit 0 family inet6 address",
 		" unit 0 family inet filter input", " unit 0 family inet6 filter input",
 		" unit 0 family ethernet-switching interface-mode", " unit 0 family ethernet-switching vlan members",
@@ -356,10 +356,10 @@ func (i *Intent) readJunosInterface(words []string, line, last string) {
 		i.readLabel(strings.Trim(text, `"`))
 	case words[2] == "mtu":
 		i.MTU = number(last)
-	case words[2] == "ether-options":
-		i.bond().Group = number(strings.TrimPrefix(last, junosGroup))
 	case last == "force-up":
 		i.bond().Fallback = true
+	case words[2] == "ether-options":
+		i.bond().Group = number(strings.TrimPrefix(last, junosGroup))
 	case strings.Contains(line, " address "):
 		if address, err := netip.ParsePrefix(last); err == nil {
 			i.Addresses = append(i.Addresses, address)
@@ -403,7 +403,7 @@ func (junos) edit(_ string, have section, want []statement) []string {
 	}
 	commands := flatEdit(have, want, "delete", "set", func(s statement) []string {
 		paths := pathsOf(statement(junosInner(s)), "interfaces *", "interfaces * unit *", "interfaces * unit * family *", "interfaces * aggregated-ether-options",
-			"interfaces * ether-options", "firewall family * filter *", "firewall family * filter * term *",
+			"interfaces * ether-options", "interfaces * ether-options 802.3ad lacp", "firewall family * filter *", "firewall family * filter * term *",
 			"policy-options policy-statement *", "policy-options policy-statement * term *", "protocols bgp group *",
 			"protocols bgp group * neighbor *", "protocols router-advertisement interface *", "forwarding-options dhcp-relay group *",
 			"forwarding-options dhcp-relay server-group *", "routing-options static route *", "routing-options rib * static route *")

@@ -81,3 +81,30 @@ func TestJunosCountsGroups(t *testing.T) {
 		b.byHand(t, "delete "+strings.TrimPrefix(enough, "set "))
 	}
 }
+
+// A member is up without LACP by a line of its own. Where it stands with the group, as earlier
+// versions had it, it is a difference, and goes.
+func TestJunosForcesMembersUp(t *testing.T) {
+	b := benches["juniper_junos"](t)
+	const members, groups = " ether-options 802.3ad lacp force-up", " aggregated-ether-options lacp force-up"
+	bond := intentsOf(b.port(1))["bond"]
+	b.must(t, bond)
+	want := b.running(t)
+	expect(t, want, "set interfaces "+bond.Port+members)
+	expectNot(t, want, groups)
+	b.byHand(t, "delete interfaces "+bond.Port+members, "set interfaces ae7"+groups)
+	if running, err := readOne(t, b.open(t), bond.Port); err != nil || running.Profile != "" {
+		t.Errorf("got %+v, %v", running, err)
+	}
+	b.must(t, bond)
+	if now := b.running(t); sortedLines(now) != sortedLines(want) {
+		t.Errorf("mended, it is\n%s\nand was\n%s", now, want)
+	}
+	bond.Bond.Fallback = false
+	b.must(t, bond)
+	expectNot(t, b.running(t), "force-up")
+	bond.Bond = &switches.Bond{Group: 8, Fallback: true}
+	b.must(t, bond)
+	expect(t, b.running(t), bond.Port+members, bond.Port+" ether-options 802.3ad ae8")
+	expectNot(t, b.running(t), "ae7")
+}

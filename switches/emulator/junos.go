@@ -44,7 +44,7 @@ func newJunos(d *Device) *junos {
 		now:     flat{"version 22.4R3.25", "system host-name " + d.config.Name, "system services ssh"},
 		grammar: grammar{presence: matching(unit, unit+` family \S+`, filter, policy+` term `+junosWord), known: matching(
 			`system (host-name|ntp server|syslog host) \S+`,
-			interfaces+` (description `+junosText+`|mtu \d+|disable|native-vlan-id \d+|ether-options 802\.3ad ae\d+|hold-time up \d+ down \d+|speed \S+)`,
+			interfaces+` (description `+junosText+`|mtu \d+|disable|native-vlan-id \d+|ether-options 802\.3ad (ae\d+|lacp force-up)|hold-time up \d+ down \d+|speed \S+)`,
 			interfaces+` aggregated-ether-options (lacp (active|passive|force-up|periodic (fast|slow))|minimum-links \d+)`,
 			unit+` (family inet|family inet6|description `+junosText+`)`, unit+` family inet6? (address `+junosPrefix+`|filter input `+junosWord+`|sampling input|mtu \d+)`,
 			unit+` family ethernet-switching (interface-mode (access|trunk)|vlan members \S+|storm-control \S+)`,
@@ -61,7 +61,7 @@ func newJunos(d *Device) *junos {
 			instance+`forwarding-options dhcp-relay (server-group `+junosWord+` \S+|group `+junosWord+` (active-server-group `+junosWord+`|interface \S+))`,
 			`protocols lldp interface \S+`, `(groups `+junosWord+` )?chassis aggregated-devices ethernet device-count \d+`,
 		), single: matching(
-			interfaces+` (description|mtu|native-vlan-id|ether-options 802\.3ad|speed)`, unit+` family ethernet-switching interface-mode`, unit+` family inet6? filter input`,
+			interfaces+` (description|mtu|native-vlan-id|speed)`, unit+` family ethernet-switching interface-mode`, unit+` family inet6? filter input`,
 			`system host-name`, `routing-instances `+junosWord+` instance-type`, bgp+` type`, bgp+` neighbor \S+ (peer-as|authentication-key|import|export)`,
 			bgp+` neighbor \S+ family inet6? unicast prefix-limit maximum`, policy+` then`, policy+` term `+junosWord+` then`,
 			`protocols router-advertisement interface \S+ (max|min)-advertisement-interval`, instance+`forwarding-options dhcp-relay group `+junosWord+` active-server-group`,
@@ -77,6 +77,11 @@ func (j *junos) set(config *flat, line string) string {
 		if text := strings.Trim(line[i:], `"`); !strings.ContainsAny(text, " <>") {
 			line = line[:i] + text
 		}
+	}
+	if member, group, is := strings.Cut(line, " ether-options 802.3ad ae"); is { // one, and what LACP does on the member besides
+		*config = slices.DeleteFunc(*config, func(l string) bool {
+			return strings.HasPrefix(l, member+" ether-options 802.3ad ae") && !strings.HasSuffix(l, " ae"+group)
+		})
 	}
 	if !j.grammar.set(config, line) {
 		return "                  ^\nsyntax error."
