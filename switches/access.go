@@ -28,7 +28,11 @@ type filterEntry struct {
 	From, To netip.Prefix // of length 0: any
 	// DHCP permits the requests of a host that has no address yet (RFC 2131 §4.1).
 	DHCP bool
-	// Local permits the link-local addresses that neighbour discovery needs (RFC 4861 §4).
+	// Local permits neighbour discovery (RFC 4861 §4): link-local addresses, and the messages
+	// that a host sends from others, too, or from none, where the platform does not let those
+	// through by itself. They are solicitations and neighbour advertisements (RFC 4890
+	// §4.4.1), to any: a neighbour takes none that was routed. It is the first entry, and has
+	// all numbers until the second.
 	Local bool
 }
 

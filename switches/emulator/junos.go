@@ -56,7 +56,7 @@ func newJunos(d *Device) *junos {
 			bgp+` (type (external|internal)|description `+junosText+`)`,
 			bgp+` neighbor \S+ (peer-as \d+|authentication-key `+junosText+`|import `+junosWord+`|export `+junosWord+`|family inet6? unicast prefix-limit (maximum \d+|teardown))`,
 			policy+` term `+junosWord+` (from route-filter `+junosPrefix+` (exact|orlonger)|then (accept|reject))`, policy+` then (accept|reject)`,
-			filter+` (from (source-address|destination-address) `+junosPrefix+`|from (source|destination)-port \d+|from protocol \S+|then (accept|discard))`,
+			filter+` (from (source-address|destination-address) `+junosPrefix+`|from (source|destination)-port \d+|from protocol \S+|from next-header icmp6|from icmp-type (router-solicit|neighbor-solicit|neighbor-advertisement)|then (accept|discard))`,
 			`protocols router-advertisement interface \S+ ((max|min)-advertisement-interval \d+|prefix \S+)`,
 			instance+`forwarding-options dhcp-relay (server-group `+junosWord+` \S+|group `+junosWord+` (active-server-group `+junosWord+`|interface \S+))`,
 			`protocols lldp interface \S+`, `(groups `+junosWord+` )?chassis aggregated-devices ethernet device-count \d+`,

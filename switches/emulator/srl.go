@@ -61,7 +61,7 @@ func newSRL(d *Device) *srl {
 		port + ` lag (lag-type|min-links|lacp-fallback-mode|lacp lacp-mode|lacp interval)`,
 		unit + ` (description|type|ip-mtu|l2-mtu|admin-state|vlan encap single-tagged vlan-id|ipv[46] admin-state)`,
 		ra + ` (admin-state|max-advertisement-interval|min-advertisement-interval|router-lifetime)`,
-		entry + ` (description|match ipv4 protocol|match ipv[46] (source|destination)-ip prefix|match transport (source|destination)-port (operator|value))`,
+		entry + ` (description|match ipv4 protocol|match ipv6 next-header|match ipv6 icmp6 type|match ipv[46] (source|destination)-ip prefix|match transport (source|destination)-port (operator|value))`,
 		`acl interface ` + word + ` interface-ref (interface|subinterface)`,
 		policy + ` (default-action policy-result|statement ` + word + ` (match prefix prefix-set|action policy-result))`,
 		instance + ` (type|description|router-id)`, hops + ` nexthop \d+ ip-address`, route + ` (next-hop-group|preference|metric)`,
@@ -152,6 +152,8 @@ func (s *srl) check(config flat) string {
 		switch {
 		case strings.Contains(line, " input acl-filter ") && !config.has("acl acl-filter "+words[5]+" type "+last):
 			missing = "acl acl-filter " + words[5]
+		case strings.Contains(line, " icmp6 type ") && !config.has(line[:strings.Index(line, " icmp6 ")]+" next-header icmp6"):
+			return "Validation error: The next-header should be 58 or icmp6 to use icmp6 type"
 		case strings.Contains(line, " match prefix prefix-set ") && !config.has("routing-policy prefix-set "+last):
 			missing = "routing-policy prefix-set " + last
 		case strings.Contains(line, "port-policy [ ") && !config.has("routing-policy policy "+words[len(words)-2]):
