@@ -28,15 +28,19 @@ const eosConfirm = "00:02:00"
 // eosSession begins the names of this driver's sessions.
 const eosSession = mark + "-"
 
+// eosQuiet, by itself, still answers hosts that ask for an advertisement; with "all" it does
+// not. "EOS User Manual", chapter "IPv6".
+const eosQuiet = "ipv6 nd ra disabled"
+
 func (eos) style() iosStyle {
 	return iosStyle{
 		platform: "arista_eos",
 		group:    "Port-Channel",
 		kinds: []string{
 			"description", "mtu", "shutdown", "switchport", "vrf", "channel-group", "port-channel lacp fallback", "mlag",
-			"ip address", "ipv6 address", "ipv6 nd ra disabled", "ip helper-address", "ip access-group", "ipv6 access-group",
+			"ip address", "ipv6 address", eosQuiet, "ip helper-address", "ip access-group", "ipv6 access-group",
 		},
-		once: []string{"description", "mtu", "switchport access vlan", "switchport trunk native vlan", "switchport trunk allowed vlan"},
+		once: []string{"description", "mtu", eosQuiet, "switchport access vlan", "switchport trunk native vlan", "switchport trunk allowed vlan"},
 		skip: func(words string) bool { return strings.HasPrefix(words, "!") || words == "end" },
 		canonical: func(s statement) statement {
 			if address, text, is := neighbourLine(s.line()); is && strings.HasPrefix(text, "password ") {
@@ -44,7 +48,7 @@ func (eos) style() iosStyle {
 			}
 			return s
 		},
-		negate: func(string) (string, bool) { return "", false },
+		negate: func(line string) (string, bool) { return "no " + eosQuiet, strings.HasPrefix(line, eosQuiet) },
 	}
 }
 
@@ -122,7 +126,7 @@ func (d eos) parse(port string, owned []statement) Intent {
 	})
 	intent.splitVLANs()
 	_, ipv6 := intent.host(false)
-	quiet := slices.ContainsFunc(owned, func(s statement) bool { return s.line() == "ipv6 nd ra disabled" })
+	quiet := slices.ContainsFunc(owned, func(s statement) bool { return strings.HasPrefix(s.line(), eosQuiet) })
 	intent.Advertise = ipv6 && !quiet
 	return intent
 }

@@ -40,7 +40,7 @@ interface Ethernet1
    no switchport
    ip address 198.51.100.0/31
    ipv6 address 2001:db8::/127
-   ipv6 nd ra disabled
+   ipv6 nd ra disabled all
    ip access-group ferrodur-Ethernet1-filter4 in
    load-interval 30
 !

@@ -43,7 +43,7 @@ func newEOS(d *Device) *eos {
 		"interface": {
 			`description .+`, `mtu \d+`, `shutdown`, `switchport`, `switchport .*`, `vrf \S+`, `channel-group \d+ mode active`,
 			`port-channel lacp fallback (individual|static|timeout \d+)`, `mlag \d+`, `ip address \S+`, `ipv6 address \S+`,
-			`ipv6 nd ra disabled`, `ip helper-address \S+`, `ip access-group \S+ in`, `ipv6 access-group \S+ in`,
+			`ipv6 nd ra disabled( all)?`, `ip helper-address \S+`, `ip access-group \S+ in`, `ipv6 access-group \S+ in`,
 			`load-interval \d+`, `speed \S+`, `storm-control .*`,
 		},
 		"bgp":        {`router-id \S+`, `neighbor \S+ (remote-as|description|password|maximum-routes) .+`},
@@ -55,7 +55,7 @@ func newEOS(d *Device) *eos {
 	}
 	s.once = []string{
 		"description", "mtu", "vrf", "channel-group", "switchport mode", "switchport access vlan", "switchport trunk native vlan",
-		"switchport trunk allowed vlan", "port-channel lacp fallback timeout", "ip address", `neighbor \S+ remote-as`, `neighbor \S+ description`, `neighbor \S+ password`, `neighbor \S+ maximum-routes`,
+		"switchport trunk allowed vlan", "port-channel lacp fallback timeout", "ip address", "ipv6 nd ra disabled", `neighbor \S+ remote-as`, `neighbor \S+ description`, `neighbor \S+ password`, `neighbor \S+ maximum-routes`,
 		"hostname", "name", "load-interval",
 	}
 	s.effects = func(at *tree, line string) string {

@@ -1,0 +1,29 @@
+package switches_test
+
+import (
+	"slices"
+	"testing"
+)
+
+// A port that is not to advertise does not answer hosts that ask, either. Where it would, by
+// hand or since an earlier version, that is a difference.
+func TestEOSIsQuiet(t *testing.T) {
+	b := benches["arista_eos"](t)
+	intent := intentsOf(b.port(1))["routed"]
+	b.must(t, intent)
+	want := b.running(t)
+	expect(t, want, "ipv6 nd ra disabled all\n")
+	b.byHand(t, "interface "+intent.Port, "ipv6 nd ra disabled")
+	if running, err := readOne(t, b.open(t), intent.Port); err != nil || running.Profile != "" || running.Advertise {
+		t.Errorf("a port that answers reads as %+v, %v", running, err)
+	}
+	change := b.must(t, intent)
+	if diff := []string{"- interface Ethernet1 / ipv6 nd ra disabled", "+ interface Ethernet1 / ipv6 nd ra disabled all"}; !slices.Equal(change.Diff, diff) {
+		t.Errorf("mended by %q", change.Diff)
+	}
+	if now := b.running(t); sortedLines(now) != sortedLines(want) {
+		t.Errorf("mended, it is\n%s\nand was\n%s", now, want)
+	}
+	b.must(t, intentsOf(intent.Port)["advertising"])
+	expectNot(t, b.running(t), "ipv6 nd ra")
+}
