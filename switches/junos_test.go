@@ -2,6 +2,7 @@ package switches_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,4 +108,55 @@ func TestJunosForcesMembersUp(t *testing.T) {
 	b.must(t, bond)
 	expect(t, b.running(t), bond.Port+members, bond.Port+" ether-options 802.3ad ae8")
 	expectNot(t, b.running(t), "ae7")
+}
+
+// What somebody deactivated is not there, though it is shown, and setting it does not bring it
+// back: the change is undone, and its lines are reported as somebody else's.
+func TestJunosDeactivated(t *testing.T) {
+	for what, path := range map[string]string{"a filter's use": " unit 0 family inet filter", "a unit": " unit 0", "an interface": ""} {
+		t.Run(what, func(t *testing.T) {
+			b := benches["juniper_junos"](t)
+			intent := intentsOf(b.port(1))["filtered"]
+			path := "interfaces " + intent.Port + path
+			b.must(t, intent)
+			b.byHand(t, "deactivate "+path)
+			idle := b.running(t)
+			if running, err := readOne(t, b.open(t), intent.Port); err != nil || running.Profile != "" {
+				t.Errorf("it reads as %+v, %v", running, err)
+			}
+			line := path + strings.TrimPrefix("interfaces "+intent.Port+" unit 0 family inet filter input ferrodur-xe-0-0-1-filter4", path)
+			change, err := diffOne(t, b.open(t), intent)
+			check(t, err)
+			if !slices.Contains(change.Diff, "+ "+line) || !slices.Contains(change.Foreign, "inactive: "+line) {
+				t.Errorf("the difference is %q, and foreign is %q", change.Diff, change.Foreign)
+			}
+			_, err = applyOne(t, b.open(t), intent)
+			var mismatch *switches.MismatchError
+			if !errors.As(err, &mismatch) || b.running(t) != idle {
+				t.Errorf("got %v, want a MismatchError, and\n%s", err, b.running(t))
+			}
+			b.byHand(t, "activate "+path)
+			if change := b.must(t, intent); change.Changed || !change.Running.Equal(intent) {
+				t.Errorf("activated, it is %+v", change)
+			}
+		})
+	}
+}
+
+// Somebody's changes that wait in the candidate of all keep Ferrodur out, as a lock does, and
+// stay.
+func TestJunosEditedByHuman(t *testing.T) {
+	b := benches["juniper_junos"](t)
+	intent := intentsOf(b.port(1))["routed"]
+	before := b.running(t)
+	b.emulated.Fail(emulator.Faults{EditedBy: "alice"})
+	_, err := applyOne(t, b.open(t), intent)
+	if !errors.Is(err, switches.ErrLocked) || !strings.Contains(err.Error(), "alice") {
+		t.Errorf("got %v, want ErrLocked", err)
+	}
+	if b.running(t) != before {
+		t.Error("the configuration changed")
+	}
+	b.emulated.Fail(emulator.Faults{})
+	b.must(t, intent)
 }

@@ -37,6 +37,7 @@ type Faults struct {
 	CommitTime time.Duration            // that a commit takes
 	FailCommit string                   // a commit's complaint; "": it succeeds
 	LockedBy   string                   // a human who keeps others from configuring; "": nobody
+	EditedBy   string                   // a human who has changed a Junos' candidate of all, and not committed it; "": nobody
 	Sessions   int                      // at once; 0: any number
 	// Upgraded has an IOS-XE ask before it overwrites what its earlier release has saved.
 	Upgraded bool

@@ -17,6 +17,7 @@ type junos struct {
 	device *Device
 	grammar
 	now     flat
+	idle    flat   // paths that are deactivated
 	former  []flat // rollback 1 and further
 	timer   *time.Timer
 	started time.Time
@@ -117,7 +118,18 @@ func (j *junos) check(config flat) string {
 	return ""
 }
 
-func (j *junos) running() string { return j.text(j.now) }
+// running shows a deactivated path as the rest, and says so besides: "CLI User Guide",
+// "Deactivating and Reactivating Statements and Identifiers". What is set below it stays
+// deactivated; a path that is taken away is so no longer.
+func (j *junos) running() string {
+	text := j.text(j.now)
+	for _, path := range j.idle {
+		if j.now.has(path) {
+			text += "deactivate " + path + "\n"
+		}
+	}
+	return text
+}
 
 // text is a configuration as display set shows it: secrets are not readable.
 func (j *junos) text(config flat) string {
@@ -142,6 +154,12 @@ func (j *junos) byHand(lines []string) error {
 			complaint = j.set(&j.now, rest)
 		case "delete":
 			complaint = j.remove(&j.now, rest)
+		case "deactivate", "activate":
+			complaint = ""
+			j.idle = slices.DeleteFunc(j.idle, func(path string) bool { return path == rest })
+			if verb == "deactivate" {
+				j.idle = append(j.idle, rest)
+			}
 		case "commit":
 			complaint = ""
 			j.confirm()
@@ -224,6 +242,9 @@ func (d *junosDialogue) enter() string {
 	}
 	if by != "" {
 		return fmt.Sprintf("error: configuration database locked by:\n  %s terminal p0 (pid 4242) on since 2026-11-23 10:00:00 UTC\n      exclusive [edit]", by)
+	}
+	if by := j.device.faults.EditedBy; by != "" {
+		return fmt.Sprintf("error: configuration database modified:\n  %s terminal p1 (pid 4243) on since 2026-11-23 10:00:00 UTC\n      [edit]", by)
 	}
 	j.owner, d.exclusive = d, true
 	j.shared = slices.Clone(j.now)
