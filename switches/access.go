@@ -31,8 +31,8 @@ type filterEntry struct {
 	// Local permits neighbour discovery (RFC 4861 §4): link-local addresses, and the messages
 	// that a host sends from others, too, or from none, where the platform does not let those
 	// through by itself. They are solicitations and neighbour advertisements (RFC 4890
-	// §4.4.1), to any: a neighbour takes none that was routed. It is the first entry, and has
-	// all numbers until the second.
+	// §4.4.1), which a neighbour does not take where they were routed. It is the first entry,
+	// and has all numbers until the second.
 	Local bool
 }
 

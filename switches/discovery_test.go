@@ -8,8 +8,8 @@ import "testing"
 func TestFiltersLetNeighbourDiscoveryThrough(t *testing.T) {
 	for platform, lines := range map[string][]string{
 		"arista_eos": {
-			"10 permit ipv6 fe80::/10 any", "11 permit icmpv6 any any router-solicitation", "12 permit icmpv6 any any neighbor-solicitation",
-			"13 permit icmpv6 any any neighbor-advertisement", "20 permit ipv6 any 2001:db8:b::/64",
+			"10 permit ipv6 fe80::/10 any", "11 permit icmpv6 any ff02::/16", "12 permit icmpv6 any fe80::/10",
+			"13 permit icmpv6 any host 2001:db8:0:1::", "20 permit ipv6 any 2001:db8:b::/64",
 		},
 		"juniper_junos": {
 			"term t10 from source-address fe80::/10", "term t10 then accept", "term t11 from next-header icmp6", "term t11 from icmp-type router-solicit",
