@@ -17,7 +17,8 @@ import (
 const (
 	sonicFilter4 = "FERRODUR_V4"
 	sonicFilter6 = "FERRODUR_V6"
-	// Of the rules that forward, as high as acl-loader goes; the one that drops has the lowest.
+	// Of all rules that forward, as high as acl-loader goes; the one that drops has the lowest.
+	// How many there may be is the hardware's to say.
 	sonicPriority = 9999
 )
 
@@ -34,9 +35,6 @@ func (sonic) render(device Device, intent Intent) ([]statement, error) {
 		"VLAN 1":                                          intent.VLANs != nil && slices.Contains(intent.VLANs.All(), 1),
 		"a VRF whose name is longer than 12":              len(sonicVRF+intent.VRF) > 15,
 		"an MTU of 9100, which is its own (leave it out)": strconv.Itoa(intent.MTU) == sonicMTU,
-		"a filter of more than 9997 entries": slices.ContainsFunc(lists, func(l filterList) bool {
-			return len(l.Entries) >= sonicPriority-1
-		}),
 	}); err != nil {
 		return nil, err
 	}

@@ -88,12 +88,6 @@ func TestSonicSaysWhatItCannot(t *testing.T) {
 		"VLAN 1":        func(i *Intent) { i.Addresses, i.VLANs = nil, &VLANs{Untagged: 1} },
 		"VRF":           func(i *Intent) { i.VRF = "thirteen-long" },
 		"9100":          func(i *Intent) { i.MTU = 9100 },
-		"entries": func(i *Intent) {
-			i.SourceFilter = true
-			for n := range 9997 {
-				i.Reach = append(i.Reach, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(n / 256), byte(n)}), 32))
-			}
-		},
 	} {
 		intent := routed
 		change(&intent)
@@ -101,6 +95,28 @@ func TestSonicSaysWhatItCannot(t *testing.T) {
 		if _, err := (sonic{}).render(Device{}, intent); !errors.As(err, &unsupported) {
 			t.Errorf("%s: got %v", what, err)
 		}
+	}
+}
+
+// A filter may have more entries than there are priorities, for those that forward share one.
+func TestSonicLongFilter(t *testing.T) {
+	const entries = 12_000
+	intent := Intent{Port: "Ethernet4", Profile: Provisioning, Addresses: parse("198.51.100.0/31")}
+	for n := range entries {
+		intent.Reach = append(intent.Reach, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(n / 256), byte(n)}), 32))
+	}
+	lines, err := sonic{}.render(Device{}, intent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := map[statement]bool{}
+	for _, s := range lines {
+		if s.line() == "PACKET_ACTION=FORWARD" {
+			rules[s.header()] = true
+		}
+	}
+	if want := entries + 1; len(rules) != want { // and DHCP
+		t.Errorf("%d rules forward, want %d", len(rules), want)
 	}
 }
 
