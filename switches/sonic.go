@@ -284,9 +284,14 @@ func (d sonic) lock(ctx context.Context, cli *terminal) (*held, error) {
 	}
 }
 
-// config runs SONiC's program of that name, which may take its time.
+// config runs SONiC's program of that name, which may take its time. When the connection breaks
+// off meanwhile it goes on to its end, for which settle waits: it is out of reach of the
+// session's signals, and what it says is held back until then. The updater tells each of its
+// steps (print_all_to_console in generic_updater.py), and where nobody listens any more it dies
+// of that, half-way.
 func (d sonic) config(ctx context.Context, cli *terminal, arguments, input string) error {
-	_, err := cli.patiently(sonicPatience).run(ctx, "sudo -n flock "+sonicWork+" config "+arguments, input)
+	program := `complaint=$(config ` + arguments + ` 2>&1 >/dev/null); status=$?; printf "%s\n" "$complaint" >&2; exit $status`
+	_, err := cli.patiently(sonicPatience).run(ctx, "sudo -n setsid --wait flock "+sonicWork+" sh -c "+inShell(program), input)
 	var refused *RefusedError
 	if errors.As(err, &refused) {
 		err = &RefusedError{Line: "config " + arguments, Answer: sonicComplaint(refused.Answer)}

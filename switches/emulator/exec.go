@@ -23,6 +23,7 @@ type program struct {
 	line      string
 	output    strings.Builder
 	complaint strings.Builder
+	unheard   bool // what it says as it goes is held back
 }
 
 // execute runs a program of a session, and ends it.
@@ -56,6 +57,18 @@ func (d *Device) execute(dialect programs, p *program) {
 		return
 	}
 	_, _ = p.channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status)}))
+}
+
+// tell says how far a program has come. It is false where nobody is there to hear that.
+func (p *program) tell(progress string) (heard bool) {
+	if p.unheard {
+		return true
+	}
+	p.apart(func() {
+		_, err := io.WriteString(p.channel, progress[:p.talk.pass(len(progress))])
+		heard = err == nil
+	})
+	return heard
 }
 
 func (p *program) print(to io.Writer, text string) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -118,6 +119,10 @@ func (s *sonic) root(p *program, words []string) int {
 	case name == "true":
 	case name == "flock":
 		return s.flock(p, words[1:])
+	case name == "setsid" && len(words) > 2 && words[1] == "--wait":
+		return s.root(p, words[2:])
+	case name == "sh":
+		return s.script(p, strings.Join(words[1:], " "))
 	case name == "tee" && len(words) == 2:
 		p.repeat(func(line string) { s.files[words[1]] = line })
 	case name == "cat" && len(words) == 2:
@@ -158,6 +163,21 @@ func (s *sonic) flock(p *program, words []string) int {
 	return s.root(p, words[1:])
 }
 
+// sonicHeldBack is the script of a shell that passes on a complaint when all has ended.
+var sonicHeldBack = regexp.MustCompile(`^-c 'complaint=\$\((.+) 2>&1 >/dev/null\); status=\$\?; printf "%s\\n" "\$complaint" >&2; exit \$status'$`)
+
+func (s *sonic) script(p *program, text string) int {
+	held := sonicHeldBack.FindStringSubmatch(text)
+	if held == nil {
+		p.complaint.WriteString("sh: 1: Syntax error\n")
+		return 2
+	}
+	p.unheard = true
+	status := s.root(p, strings.Fields(held[1]))
+	p.output.Reset()
+	return status
+}
+
 // config is the program of this name. It complains with the usage, and last the reason.
 func (s *sonic) config(p *program, words []string) int {
 	var err error
@@ -192,15 +212,20 @@ func (s *sonic) config(p *program, words []string) int {
 	return 0
 }
 
-// patch carries out a patch as a whole, or not at all: all is checked before the first step.
+// patch carries out a patch, all of which is checked before the first step. It tells of each
+// step, and breaks off where nobody hears it: "Patch Applier" prints to the console, and of
+// writing to a pipe that is closed a Python program dies (BrokenPipeError).
 func (s *sonic) patch(p *program, text []byte) error {
 	var patch []operation
 	if err := json.Unmarshal(text, &patch); err != nil {
 		return err
 	}
+	if !p.tell("Patch Applier: localhost: Patch application starting.\n") {
+		return errSonicUnheard
+	}
 	after := copied(s.db)
+	var done []operation
 	for _, o := range patch {
-		p.output.WriteString("Patch Applier: " + o.words() + "\n")
 		if refuse := s.device.faults.Refuse; refuse != nil {
 			if complaint := refuse(o.words()); complaint != "" {
 				return fmt.Errorf("failed to apply patch on the following scopes:\n- localhost: %s", complaint)
@@ -212,6 +237,7 @@ func (s *sonic) patch(p *program, text []byte) error {
 		if err := o.apply(after); err != nil {
 			return err
 		}
+		done = append(done, o)
 	}
 	for table, rows := range after {
 		if rows, is := rows.(map[string]any); !is || len(rows) == 0 {
@@ -225,11 +251,20 @@ func (s *sonic) patch(p *program, text []byte) error {
 	if complaint := s.device.faults.FailCommit; complaint != "" {
 		return errors.New(complaint)
 	}
-	s.db = after
+	for n, o := range done {
+		if err := o.apply(s.db); err != nil {
+			return err
+		}
+		if n == 0 && !p.tell("Patch Applier: localhost: applying changes in order.\n") {
+			return errSonicUnheard
+		}
+	}
 	s.device.counts.Commits++
 	p.output.WriteString("Patch applied successfully.\n")
 	return nil
 }
+
+var errSonicUnheard = errors.New("[Errno 32] Broken pipe")
 
 func (d *Device) commitTime() time.Duration {
 	d.mu.Lock()
