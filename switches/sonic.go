@@ -32,7 +32,9 @@ const (
 	sonicLock = "/etc/sonic/reload.lock"
 	// sonicWork is locked while a program changes something, so that one which outlives its
 	// session is waited for.
-	sonicWork = "/run/lock/ferrodur.lock"
+	sonicWork  = "/run/lock/ferrodur.lock"
+	sonicAlone = "sudo -n setsid --wait flock " + sonicWork
+	sonicPatch = "/run/ferrodur-%d.json"
 	// sonicPatience bounds a program: the updater takes a second for each step, and more to
 	// put them in order.
 	sonicPatience = 5 * time.Minute
@@ -239,7 +241,7 @@ func (d sonic) transact(ctx context.Context, cli *terminal, t transaction) error
 	if err := d.settle(ctx, cli); err != nil {
 		return err
 	}
-	if err := d.config(ctx, cli, "checkpoint "+sonicName, ""); err != nil {
+	if err := d.config(ctx, cli, "checkpoint "+sonicName); err != nil {
 		return err
 	}
 	send := func(ctx context.Context, commands []command) error { return d.send(ctx, cli, commands) }
@@ -247,19 +249,16 @@ func (d sonic) transact(ctx context.Context, cli *terminal, t transaction) error
 	if err == nil {
 		err = t.verify(ctx)
 	}
-	if err == nil {
-		err = d.inHardware(ctx, cli, t.commands)
-	}
 	if errors.Is(err, ErrUnreachable) {
 		return err
 	}
 	if undoable(err) {
 		// The ports' own rows first: a roll-back takes away what others have changed meanwhile.
 		if failed := t.undo(ctx, send); failed != nil {
-			err = errors.Join(err, failed, d.config(ctx, cli, "rollback "+sonicName, ""))
+			err = errors.Join(err, failed, d.config(ctx, cli, "rollback "+sonicName))
 		}
 	}
-	return errors.Join(err, d.config(ctx, cli, "delete-checkpoint "+sonicName, ""))
+	return errors.Join(err, d.config(ctx, cli, "delete-checkpoint "+sonicName))
 }
 
 // lock keeps out "config reload" and other programs like this one, for which it waits.
@@ -284,17 +283,18 @@ func (d sonic) lock(ctx context.Context, cli *terminal) (*held, error) {
 	}
 }
 
-// config runs SONiC's program of that name, which may take its time. When the connection breaks
-// off meanwhile it goes on to its end, for which settle waits: it is out of reach of the
-// session's signals, and what it says is held back until then. The updater tells each of its
-// steps (print_all_to_console in generic_updater.py), and where nobody listens any more it dies
-// of that, half-way.
-func (d sonic) config(ctx context.Context, cli *terminal, arguments, input string) error {
-	program := `complaint=$(config ` + arguments + ` 2>&1 >/dev/null); status=$?; printf "%s\n" "$complaint" >&2; exit $status`
-	_, err := cli.patiently(sonicPatience).run(ctx, "sudo -n setsid --wait flock "+sonicWork+" sh -c "+inShell(program), input)
+// config runs SONiC's program of that name, with some arguments after the other, which may take
+// its time. When the connection breaks off meanwhile it goes on to the end, for which settle
+// waits: it is out of reach of the session's signals, and what it says is held back until then.
+// The updater tells each of its steps (print_all_to_console in generic_updater.py), and where
+// nobody listens any more it dies of that, half-way.
+func (d sonic) config(ctx context.Context, cli *terminal, arguments ...string) error {
+	programs := "config " + strings.Join(arguments, " && config ")
+	script := "complaint=$({ " + programs + `; } 2>&1 >/dev/null); status=$?; printf "%s\n" "$complaint" >&2; exit $status`
+	_, err := cli.patiently(sonicPatience).run(ctx, sonicAlone+" sh -c "+inShell(script), "")
 	var refused *RefusedError
 	if errors.As(err, &refused) {
-		err = &RefusedError{Line: "config " + arguments, Answer: sonicComplaint(refused.Answer)}
+		err = &RefusedError{Line: programs, Answer: sonicComplaint(refused.Answer)}
 	}
 	return err
 }
@@ -307,8 +307,9 @@ func sonicComplaint(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// send makes a patch of what is there now, and of the commands. The patch comes by standard
-// input: it is too long for an argument.
+// send makes patches of what is there now, and of the commands. A port that has a filter is
+// opened when that is in the hardware; all else is one program, which a session that breaks off
+// leaves done as a whole.
 func (d sonic) send(ctx context.Context, cli *terminal, commands []command) error {
 	text, err := d.running(ctx, cli)
 	if err != nil {
@@ -322,13 +323,20 @@ func (d sonic) send(ctx context.Context, cli *terminal, commands []command) erro
 	if err := before.unchangeable(after, commands); err != nil {
 		return err
 	}
-	if mid, moved := after.withoutMoved(before); moved {
-		if err := d.apply(ctx, cli, before.patch(mid), commands); err != nil {
-			return err
-		}
-		before = mid
+	shut, done := before.stages(after)
+	closed, opened := [][]sonicOperation{before.patch(shut), shut.patch(done)}, done.patch(after)
+	filters := after.filters(portsOf(commands))
+	if len(filters) == 0 {
+		return d.apply(ctx, cli, commands, append(closed, opened)...)
 	}
-	return d.apply(ctx, cli, before.patch(after), commands)
+	err = d.apply(ctx, cli, commands, closed...)
+	if err == nil {
+		err = d.inHardware(ctx, cli, filters)
+	}
+	if err == nil {
+		err = d.apply(ctx, cli, commands, opened)
+	}
+	return err
 }
 
 // unchangeable refuses what SONiC takes and does not do, for teammgrd reads how a group falls
@@ -353,18 +361,31 @@ func (db sonicDB) unchangeable(after sonicDB, commands []command) error {
 	return nil
 }
 
-func (d sonic) apply(ctx context.Context, cli *terminal, patch []sonicOperation, commands []command) error {
-	if len(patch) == 0 {
+// apply applies patches, one after the other. They are files, being too long for arguments, and
+// are whole before the first is applied.
+func (d sonic) apply(ctx context.Context, cli *terminal, commands []command, patches ...[]sonicOperation) error {
+	var programs, texts []string
+	for _, patch := range patches {
+		if len(patch) == 0 {
+			continue
+		}
+		text, err := json.Marshal(patch)
+		if err != nil {
+			return err
+		}
+		file := fmt.Sprintf(sonicPatch, len(texts)+1)
+		if _, err := cli.run(ctx, sonicAlone+" dd status=none of="+file, string(text)); err != nil {
+			return err
+		}
+		programs, texts = append(programs, "apply-patch "+file), append(texts, string(text))
+	}
+	if len(programs) == 0 {
 		return nil
 	}
-	text, err := json.Marshal(patch)
-	if err != nil {
-		return err
-	}
-	err = d.config(ctx, cli, "apply-patch /dev/stdin", string(text))
+	err := d.config(ctx, cli, programs...)
 	var refused *RefusedError
 	if errors.As(err, &refused) {
-		refused = &RefusedError{Line: refused.Line + " " + string(text), Answer: refused.Answer}
+		refused = &RefusedError{Line: refused.Line + " " + strings.Join(texts, " "), Answer: refused.Answer}
 		if ports := portsOf(commands); len(ports) == 1 {
 			refused.port = ports[0]
 		}
@@ -384,10 +405,10 @@ func portsOf(commands []command) []string {
 
 // settle waits until nothing that a session which broke off has begun is under way.
 func (d sonic) settle(ctx context.Context, cli *terminal) error {
-	_, err := cli.patiently(sonicPatience).run(ctx, "sudo -n flock "+sonicWork+" true", "")
+	_, err := cli.patiently(sonicPatience).run(ctx, sonicAlone+" true", "")
 	return err
 }
 
 func (d sonic) save(ctx context.Context, cli *terminal) error {
-	return d.config(ctx, cli, "save -y", "")
+	return d.config(ctx, cli, "save -y")
 }

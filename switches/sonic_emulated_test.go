@@ -2,8 +2,10 @@ package switches_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +24,7 @@ func TestSonic(t *testing.T) {
 		"undone by a roll-back":           undoneByRollBack,
 		"an interface that is in the way": interfaceInTheWay,
 		"someone else's route":            someoneElsesRoute,
+		"open with its filter, or shut":   openWithItsFilter,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -112,7 +115,7 @@ func outlivedSession(t *testing.T, b *bench) {
 	commits := b.emulated.Counts().Commits
 	b.must(t, intents["quarantine"])
 	time.Sleep(time.Second)
-	if b.emulated.Counts().Commits != commits+2 {
+	if b.emulated.Counts().Commits != commits+4 { // to open a port takes two patches, and to close it
 		t.Errorf("%d commits: the program did not outlive its session", b.emulated.Counts().Commits-commits)
 	}
 	if running, err := readOne(t, b.open(t), b.port(1)); err != nil || !running.Equal(intents["quarantine"]) {
@@ -181,5 +184,53 @@ func someoneElsesRoute(t *testing.T, b *bench) {
 	}
 	if b.running(t) != before {
 		t.Error("the configuration changed")
+	}
+}
+
+// While a port's filter comes or goes with what is behind it, the port is shut, in whatever order
+// the updater takes its steps. Where the hardware has no room for the filter it is never opened.
+func openWithItsFilter(t *testing.T, b *bench) {
+	port := b.port(1)
+	intents := intentsOf(port)
+	tooLong := intents["reaching"]
+	for n := range 600 {
+		tooLong.Reach = append(tooLong.Reach, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(n / 256), byte(n)}), 32))
+	}
+	isOpen := func(running string) bool {
+		var db struct {
+			PORT map[string]struct {
+				Status string `json:"admin_status"`
+			}
+		}
+		check(t, json.Unmarshal([]byte(running), &db))
+		return db.PORT[port].Status == "up"
+	}
+	b.must(t, intents["quarantine"])
+	var open []string
+	b.emulated.Watch(func(running string) {
+		if isOpen(running) {
+			open = append(open, running)
+		}
+	})
+	for _, name := range []string{"filtered", "access", "filtered", "quarantine", "reaching", "routed", "filtered", "quarantine"} {
+		open = nil
+		before, commits := b.running(t), b.emulated.Counts().Commits
+		b.must(t, intents[name])
+		after := b.running(t)
+		for _, running := range open {
+			if running != before && running != after {
+				t.Errorf("to %s: it is open with\n%s", name, running)
+			}
+		}
+		if n := b.emulated.Counts().Commits - commits; n > 3 {
+			t.Errorf("to %s: %d patches", name, n)
+		}
+	}
+	open = nil
+	var refused *switches.RefusedError
+	_, err := applyOne(t, b.open(t), tooLong)
+	b.emulated.Watch(nil)
+	if !errors.As(err, &refused) || len(open) > 0 {
+		t.Errorf("without room for its filter it is open in %d steps, and refused by %v", len(open), err)
 	}
 }

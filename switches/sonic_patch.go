@@ -331,23 +331,57 @@ func rowPatch(table, key string, had, has map[string]any) []sonicOperation {
 	return patch
 }
 
+// stages are what lies between a database and another, for the updater puts the steps of one
+// patch in an order of its own. In the first, ports are shut that are to be; in the second all is
+// done, but ports that are opened are still shut. One whose filter comes or goes is shut
+// meanwhile: it would be open with what is behind the filter, and without it.
+func (db sonicDB) stages(after sonicDB) (shut, done sonicDB) {
+	shut, done = db.withoutMoved(after), after.copy()
+	for port := range after["PORT"] {
+		was, is := db.open(port), after.open(port)
+		remade := db.filtered(port) != after.filtered(port)
+		if was && (!is || remade) {
+			shut.shut(port)
+		}
+		if is && (!was || remade) {
+			done.shut(port)
+		}
+	}
+	return shut, done
+}
+
+func (db sonicDB) open(port string) bool { return db.row("PORT", port)["admin_status"] == "up" }
+
+func (db sonicDB) shut(port string) {
+	if row := db.row("PORT", port); row != nil {
+		row["admin_status"] = "down"
+	}
+}
+
+// filtered tells, for each family, whether something drops what a port's filter lets not through.
+func (db sonicDB) filtered(port string) (families [2]bool) {
+	for i, table := range []string{sonicFilter4, sonicFilter6} {
+		families[i] = db.row("ACL_RULE", table+"|"+listPrefix(port)+sonicRest) != nil
+	}
+	return families
+}
+
 // withoutMoved is the database without the interfaces that come to another VRF: intfmgrd
 // passes over a change of the VRF of one that is there.
-func (db sonicDB) withoutMoved(before sonicDB) (sonicDB, bool) {
-	mid, moved := db.copy(), false
+func (db sonicDB) withoutMoved(after sonicDB) sonicDB {
+	rest := db.copy()
 	for _, table := range sonicInterfaces {
-		for key, row := range db[table] {
-			had := before.row(table, key)
+		for key, row := range after[table] {
+			had := db.row(table, key)
 			if had == nil || had["vrf_name"] == row["vrf_name"] {
 				continue
 			}
-			moved = true
 			for other := range db[table] {
 				if other == key || strings.HasPrefix(other, key+"|") {
-					mid.remove(table, other)
+					rest.remove(table, other)
 				}
 			}
 		}
 	}
-	return mid, moved
+	return rest
 }

@@ -22,6 +22,9 @@ const (
 	sonicPriority = 9999
 )
 
+// sonicRest is the rule that drops what no other lets through.
+const sonicRest = "rest"
+
 func sonicFilter(table string) bool { return table == sonicFilter4 || table == sonicFilter6 }
 
 func (sonic) render(device Device, intent Intent) ([]statement, error) {
@@ -126,7 +129,7 @@ func sonicRules(port string, list filterList) []statement {
 		named := sha256.Sum256([]byte(strings.Join(matches, " ")))
 		rule(hex.EncodeToString(named[:6]), sonicPriority, "FORWARD", matches...)
 	}
-	rule("rest", 1, "DROP")
+	rule(sonicRest, 1, "DROP")
 	return all
 }
 
@@ -189,33 +192,37 @@ func (i *Intent) readSonic(s statement) {
 	}
 }
 
-// inHardware waits until the switch has taken the ports' filters into its hardware, which
-// the updater does not: there may be no room for them. *RefusedError, of no port: which of
-// them takes the room is not known.
-func (d sonic) inHardware(ctx context.Context, cli *terminal, commands []command) error {
-	const tries, interval = 20, 500 * time.Millisecond
-	rules := map[string]bool{} // by their keys in STATE_DB
-	for _, c := range commands {
-		s, is := strings.CutPrefix(c.text, sonicSet)
-		table, key := statement(s).row()
-		if is && (table == "ACL_RULE" || table == "ACL_TABLE") {
-			rules[table+"_TABLE|"+key] = true
+// filters are the rules of ports, and their tables, by their keys in STATE_DB.
+func (db sonicDB) filters(ports []string) map[string]bool {
+	filters := map[string]bool{}
+	for key := range db["ACL_RULE"] {
+		table, name, _ := strings.Cut(key, "|")
+		if sonicFilter(table) && slices.ContainsFunc(ports, func(port string) bool { return isNamed(name, port) }) {
+			filters["ACL_TABLE_TABLE|"+table], filters["ACL_RULE_TABLE|"+key] = true, true
 		}
 	}
-	for n := 0; len(rules) > 0; n++ {
+	return filters
+}
+
+// inHardware waits until the switch has taken such filters into its hardware, which the updater
+// does not: there may be no room for them. *RefusedError, of no port: which of them takes the
+// room is not known.
+func (d sonic) inHardware(ctx context.Context, cli *terminal, filters map[string]bool) error {
+	const tries, interval = 20, 500 * time.Millisecond
+	for n := 0; len(filters) > 0; n++ {
 		states, err := sonicDump(ctx, cli, "STATE_DB", "ACL_*|"+sonicFilter4[:len(sonicFilter4)-1]+"*")
 		if err != nil {
 			return err
 		}
-		for rule := range rules {
-			switch status := states[rule]["status"]; {
+		for filter := range filters {
+			switch status := states[filter]["status"]; {
 			case status == "Active":
-				delete(rules, rule)
+				delete(filters, filter)
 			case status == "Inactive" || n == tries:
-				return &RefusedError{Line: rule, Answer: fmt.Sprintf("the switch has not taken it into its hardware (%q): look for room with \"crm show resources acl table\"", status)}
+				return &RefusedError{Line: filter, Answer: fmt.Sprintf("the switch has not taken it into its hardware (%q): look for room with \"crm show resources acl table\"", status)}
 			}
 		}
-		if len(rules) > 0 {
+		if len(filters) > 0 {
 			select {
 			case <-time.After(interval):
 			case <-ctx.Done():

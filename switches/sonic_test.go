@@ -237,8 +237,20 @@ func FuzzSonicPatch(f *testing.F) {
 			return
 		}
 		after := before.edited(asCommands(one, other))
-		if mid, moved := after.withoutMoved(before); moved && len(before.patch(mid)) == 0 {
-			t.Errorf("an interface is moved without being taken away")
+		shut, done := before.stages(after)
+		for port := range after["PORT"] {
+			was, is := before.open(port), after.open(port)
+			if !was && shut.open(port) || done.open(port) && !(was && is) {
+				t.Errorf("%s is open while it is changed", port)
+			}
+		}
+		for table, rows := range after {
+			for key, row := range rows {
+				had := before.row(table, key)
+				if slices.Contains(sonicInterfaces, table) && had != nil && had["vrf_name"] != row["vrf_name"] && shut.row(table, key) != nil {
+					t.Errorf("%s is moved without being taken away", key)
+				}
+			}
 		}
 		if again := after.patch(after.copy()); len(again) > 0 {
 			t.Errorf("nothing is changed by %+v", again)

@@ -73,6 +73,7 @@ type Device struct {
 	last      *talk // of the last login
 	heard     []heard
 	answering []answering
+	watch     func(running string) // nil: nobody does
 }
 
 // platform is the dialect of one vendor. Its methods run one at a time.
@@ -141,6 +142,21 @@ func (d *Device) Fail(faults Faults) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.faults = faults
+}
+
+// Watch has a function called with the configuration in use after each step that changes it. It
+// calls no methods of the device.
+func (d *Device) Watch(watch func(running string)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.watch = watch
+}
+
+// changed lets know who watches.
+func (d *Device) changed() {
+	if d.watch != nil {
+		d.watch(d.platform.running())
+	}
 }
 
 // Counts returns what has happened so far.

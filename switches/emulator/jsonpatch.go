@@ -23,6 +23,14 @@ func (o operation) words() string {
 	return o.Op + " " + strings.ReplaceAll(strings.Join(o.parts(), " "), "|", " ") + value
 }
 
+// copy has a value of its own.
+func (o operation) copy() operation {
+	if value, is := o.Value.(map[string]any); is {
+		o.Value = copied(value)
+	}
+	return o
+}
+
 // parts are those of a JSON pointer (RFC 6901).
 func (o operation) parts() []string {
 	parts := strings.Split(strings.TrimPrefix(o.Path, "/"), "/")

@@ -123,6 +123,8 @@ func (s *sonic) root(p *program, words []string) int {
 		return s.root(p, words[2:])
 	case name == "sh":
 		return s.script(p, strings.Join(words[1:], " "))
+	case name == "dd" && len(words) == 3 && words[1] == "status=none":
+		s.files[strings.TrimPrefix(words[2], "of=")] = string(p.input())
 	case name == "tee" && len(words) == 2:
 		p.repeat(func(line string) { s.files[words[1]] = line })
 	case name == "cat" && len(words) == 2:
@@ -164,7 +166,7 @@ func (s *sonic) flock(p *program, words []string) int {
 }
 
 // sonicHeldBack is the script of a shell that passes on a complaint when all has ended.
-var sonicHeldBack = regexp.MustCompile(`^-c 'complaint=\$\((.+) 2>&1 >/dev/null\); status=\$\?; printf "%s\\n" "\$complaint" >&2; exit \$status'$`)
+var sonicHeldBack = regexp.MustCompile(`^-c 'complaint=\$\(\{ (.+); \} 2>&1 >/dev/null\); status=\$\?; printf "%s\\n" "\$complaint" >&2; exit \$status'$`)
 
 func (s *sonic) script(p *program, text string) int {
 	held := sonicHeldBack.FindStringSubmatch(text)
@@ -173,9 +175,13 @@ func (s *sonic) script(p *program, text string) int {
 		return 2
 	}
 	p.unheard = true
-	status := s.root(p, strings.Fields(held[1]))
+	for line := range strings.SplitSeq(held[1], " && ") {
+		if status := s.root(p, strings.Fields(line)); status != 0 {
+			return status
+		}
+	}
 	p.output.Reset()
-	return status
+	return 0
 }
 
 // config is the program of this name. It complains with the usage, and last the reason.
@@ -199,7 +205,7 @@ func (s *sonic) config(p *program, words []string) int {
 		s.db = copied(s.checkpoints[argument])
 		p.output.WriteString("Config rolled back successfully.\n")
 	case "apply-patch":
-		err = s.patch(p, p.input())
+		err = s.patch(p, []byte(s.files[argument]))
 	case "save":
 		s.files["/etc/sonic/config_db.json"] = s.running()
 	default:
@@ -234,10 +240,10 @@ func (s *sonic) patch(p *program, text []byte) error {
 		if ignore := s.device.faults.Ignore; ignore != nil && ignore(o.words()) {
 			continue
 		}
+		done = append(done, o.copy())
 		if err := o.apply(after); err != nil {
 			return err
 		}
-		done = append(done, o)
 	}
 	for table, rows := range after {
 		if rows, is := rows.(map[string]any); !is || len(rows) == 0 {
@@ -251,10 +257,11 @@ func (s *sonic) patch(p *program, text []byte) error {
 	if complaint := s.device.faults.FailCommit; complaint != "" {
 		return errors.New(complaint)
 	}
-	for n, o := range done {
+	for n, o := range inOrder(done) {
 		if err := o.apply(s.db); err != nil {
 			return err
 		}
+		s.device.changed()
 		if n == 0 && !p.tell("Patch Applier: localhost: applying changes in order.\n") {
 			return errSonicUnheard
 		}
@@ -262,6 +269,22 @@ func (s *sonic) patch(p *program, text []byte) error {
 	s.device.counts.Commits++
 	p.output.WriteString("Patch applied successfully.\n")
 	return nil
+}
+
+// inOrder is one of the orders that the updater may choose, for no model ties a port's status
+// to what else is said of it: the worst.
+func inOrder(patch []operation) []operation {
+	turn := func(o operation) int {
+		status := strings.HasSuffix(o.Path, "/admin_status")
+		switch {
+		case status && o.Value == "up":
+			return -1
+		case status:
+			return 1
+		}
+		return 0
+	}
+	return slices.SortedStableFunc(slices.Values(patch), func(a, b operation) int { return turn(a) - turn(b) })
 }
 
 var errSonicUnheard = errors.New("[Errno 32] Broken pipe")
