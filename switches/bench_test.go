@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +42,7 @@ type words struct {
 	shut    func(port string) []string
 	refusal func(line string) string // a complaint about a line; nil: in the style of IOS
 	commits bool                     // changes take effect together, by a commit
+	keeps   bool                     // an access list's entries keep the numbers that they came with, which are not compared
 	hurry   float64                  // of confirm timers; 0: 300 times
 	lacks   []string                 // features that the platform does not have: names of intents
 }
@@ -178,6 +180,7 @@ var benches = map[string]func(*testing.T) *bench{
 		}
 		w.shown[1] = "load-interval counter 1 60"
 		w.refusal = func(string) string { return "                          ^\n% Invalid command at '^' marker." }
+		w.keeps = true
 		w.lacks = []string{"jumbo VLAN"} // a switched port has 1500 bytes, or the system's jumbo size
 	})),
 	"cisco_iosxe": emulated("cisco_iosxe", "GigabitEthernet1/0/%d", with(industryWords(), func(w *words) {
@@ -191,6 +194,7 @@ var benches = map[string]func(*testing.T) *bench{
 		}
 		w.shown[0] = "ip route 203.0.113.128 255.255.255.128 Null0"
 		w.commits, w.hurry = true, 80 // the timer runs from the first line on
+		w.keeps = true
 	})),
 	"arista_eos": emulated("arista_eos", "Ethernet%d", with(industryWords(), func(w *words) { w.commits = true })),
 }
@@ -226,9 +230,14 @@ func emulate(t *testing.T, platform, names string, ports int, own words) *bench 
 			User: "operator", Password: rigPassword, HostKey: device.HostKey(),
 		},
 		dial: new(net.Dialer).DialContext, emulated: device, words: own,
-		port:     func(n int) string { return config.Ports[n-1] },
-		byHand:   func(t *testing.T, lines ...string) { t.Helper(); check(t, device.ByHand(lines...)) },
-		running:  func(*testing.T) string { return device.Running() },
+		port:   func(n int) string { return config.Ports[n-1] },
+		byHand: func(t *testing.T, lines ...string) { t.Helper(); check(t, device.ByHand(lines...)) },
+		running: func(*testing.T) string {
+			if own.keeps {
+				return withoutNumbers(device.Running())
+			}
+			return device.Running()
+		},
 		announce: func(_ *testing.T, port string, who report.Neighbour) { device.Hear(port, who) },
 		answer: func(_ *testing.T, intent switches.Intent, host netip.Addr, mac net.HardwareAddr) {
 			device.Answer(intent.Port, intent.VRF, host, mac.String())
@@ -236,6 +245,15 @@ func emulate(t *testing.T, platform, names string, ports int, own words) *bench 
 	}
 	return b.prepared(t)
 }
+
+var entryNumber = regexp.MustCompile(`(?m)^( +)(?:sequence )?\d+ (permit|deny) `)
+
+// withoutNumbers leaves out those of access lists' entries, and how long the text is.
+func withoutNumbers(running string) string {
+	return configSize.ReplaceAllString(entryNumber.ReplaceAllString(running, "$1$2 "), "")
+}
+
+var configSize = regexp.MustCompile(`(?m)^Current configuration : \d+ bytes$`)
 
 // prepared has what the switch has of its own.
 func (b *bench) prepared(t *testing.T) *bench {

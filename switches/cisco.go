@@ -10,9 +10,17 @@ import (
 
 // What NX-OS and IOS-XE have in common beyond iosStyle is here.
 
-// ciscoCanonical writes IPv6 addresses as this package does (RFC 5952), and no passwords.
+// ciscoCanonical writes IPv6 addresses as this package does (RFC 5952), no passwords, and no
+// numbers of access lists' entries. An entry has the number that it was given when it came, which
+// IOS-XE before 16.12 does not show. As all of them permit, their order says nothing.
 func ciscoCanonical(s statement) statement {
 	parts := s.parts()
+	if len(parts) == 2 && strings.Contains(parts[0], " access-list ") {
+		number, entry, _ := strings.Cut(strings.TrimPrefix(parts[1], "sequence "), " ")
+		if isNumber(number) {
+			parts[1] = entry
+		}
+	}
 	for i, part := range parts {
 		parts[i] = plainIPv6(part)
 	}

@@ -57,6 +57,8 @@ type indentedEdit struct {
 	// once names the kind of a line of which a stanza has at most one, so that the new one
 	// replaces the old; empty: there may be several.
 	once func(s statement) string
+	// early tells which lines come, in a stanza that is there, before any other goes; nil: none.
+	early func(s statement) bool
 }
 
 // commands lead from have to want. A port is shut before anything is taken from it and
@@ -68,6 +70,13 @@ func (e indentedEdit) commands(have, want []statement, shut statement) []string 
 	var w stanzaWriter
 	if slices.Contains(added, shut) {
 		w.write(shut, shut.line())
+	}
+	said := map[statement]bool{}
+	for _, s := range added {
+		if e.early != nil && e.early(s) && !slices.Contains(added, s.header()) {
+			w.write(s, s.line())
+			said[s] = true
+		}
 	}
 	replaced := map[statement]bool{}
 	for _, s := range added {
@@ -86,7 +95,7 @@ func (e indentedEdit) commands(have, want []statement, shut statement) []string 
 	}
 	for i, s := range added {
 		isHeader := i+1 < len(added) && added[i+1].in(s)
-		if s != shut && !isHeader {
+		if s != shut && !isHeader && !said[s] {
 			w.write(s, s.line())
 		}
 	}

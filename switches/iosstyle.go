@@ -135,9 +135,11 @@ func (c iosStyle) read(port string, owned []statement, more func(*Intent, []stri
 		last := words[len(words)-1]
 		switch head := s.parts()[0]; {
 		case strings.Contains(head, " access-list ") && s != s.header():
-			if number, entry, _ := strings.Cut(s.line(), " "); isNumber(number) {
-				intent.readFilter(entry)
+			entry := s.line()
+			if number, numbered, _ := strings.Cut(entry, " "); isNumber(number) {
+				entry = numbered
 			}
+			intent.readFilter(entry)
 		case isRoute(s):
 			for _, word := range words {
 				if prefix, err := netip.ParsePrefix(word); err == nil {
@@ -245,6 +247,12 @@ func (c iosStyle) commands(have, want []statement, shut statement) []string {
 				return negated
 			}
 			return negate(line)
+		},
+		// An entry without a number is added to its list, and taken away by what it says: what is
+		// permitted before and after is permitted meanwhile, and the list is never empty, which on
+		// IOS permits everything.
+		early: func(s statement) bool {
+			return strings.Contains(string(s.header()), " access-list ") && !isNumber(strings.Fields(s.line())[0])
 		},
 		once: func(s statement) string {
 			for _, kind := range c.once {

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -66,7 +65,7 @@ func iosxeCanonical(s statement) statement {
 	case strings.HasPrefix(line, "description "):
 		return s // a text, as it is
 	}
-	words := strings.Fields(strings.TrimPrefix(line, "sequence "))
+	words := strings.Fields(line)
 	inList := strings.HasPrefix(string(s), "ip access-list extended ")
 	for i := 0; i < len(words)-1; i++ {
 		address, err := netip.ParseAddr(words[i])
@@ -113,14 +112,6 @@ func iosxeLine(stanza, line string) string {
 	words := strings.Fields(line)
 	inList := strings.HasPrefix(stanza, "ip access-list extended ")
 	if !inList && !strings.HasPrefix(strings.TrimPrefix(line, "no "), "ip address ") && !strings.HasPrefix(strings.TrimPrefix(line, "no "), "ip route ") {
-		if strings.HasPrefix(stanza, "ipv6 access-list ") {
-			if rest, is := strings.CutPrefix(line, "no "); is {
-				return "no sequence " + rest
-			}
-			if isNumber(words[0]) {
-				return "sequence " + line
-			}
-		}
 		return line
 	}
 	for i, word := range words {
@@ -176,21 +167,7 @@ func (d iosxe) read(text string) ([]statement, error) {
 		return nil, ErrUnreadable
 	}
 	style := d.style()
-	return style.dropInherited(iosxeNumbered(joinAllowed(style.parse(text)))), nil
-}
-
-// iosxeNumbered numbers the entries of access lists, as releases before 16.12 do not show.
-func iosxeNumbered(all []statement) []statement {
-	numbered := slices.Clone(all)
-	last := map[statement]int{}
-	for i, s := range numbered {
-		line := s.line()
-		if strings.Contains(string(s.header()), " access-list ") && (strings.HasPrefix(line, "permit ") || strings.HasPrefix(line, "deny ")) {
-			last[s.header()] += 10
-			numbered[i] = s.header().with(strconv.Itoa(last[s.header()]) + " " + line)
-		}
-	}
-	return numbered
+	return style.dropInherited(joinAllowed(style.parse(text))), nil
 }
 
 func (d iosxe) section(running []statement, port string) section {

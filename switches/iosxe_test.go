@@ -157,8 +157,8 @@ func TestEditIOSXE(t *testing.T) {
 		{"quarantine to tenant", quarantine, tenant, []string{
 			"interface GigabitEthernet1/0/1", "no description", "exit",
 			"ip access-list extended ferrodur-GigabitEthernet1-0-1-filter4",
-			"10 permit udp any eq bootpc any eq bootps", "20 permit ip any 192.0.2.0 0.0.0.15", "exit",
-			"ipv6 access-list ferrodur-GigabitEthernet1-0-1-filter6", "sequence 10 permit ipv6 fe80::/10 any", "exit",
+			"permit udp any eq bootpc any eq bootps", "permit ip any 192.0.2.0 0.0.0.15", "exit",
+			"ipv6 access-list ferrodur-GigabitEthernet1-0-1-filter6", "permit ipv6 fe80::/10 any", "exit",
 			"interface GigabitEthernet1/0/1", "description ferrodur tenant s1", "no switchport", "ip address 203.0.113.0 255.255.255.254", "ipv6 address 2001:db8::/127",
 			"ip access-group ferrodur-GigabitEthernet1-0-1-filter4 in", "ipv6 traffic-filter ferrodur-GigabitEthernet1-0-1-filter6 in", "exit",
 			"ip route 192.0.2.64 255.255.255.240 203.0.113.1 name ferrodur-GigabitEthernet1-0-1",

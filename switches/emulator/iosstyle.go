@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -81,6 +82,7 @@ const invalidInput = "% Invalid input"
 
 // configure takes one line of the configuration mode. The answer is a complaint, or empty.
 func (s *iosStyle) configure(p *place, line string) string {
+	defer s.device.changed()
 	// A line that opens a stanza further out is taken from within.
 	for outer := len(p.kinds); outer >= 0; outer-- {
 		kind := ""
@@ -170,7 +172,9 @@ func (s *iosStyle) set(at *tree, kind, words string, negative bool) string {
 		if complaint := s.complaint(at, "no "+typed); complaint != "" {
 			return complaint
 		}
-		at.remove(words)
+		if !at.remove(words) && isAccessList(at) {
+			at.below = slices.DeleteFunc(at.below, func(c *tree) bool { return entryOf(c.line) == words })
+		}
 		return s.effects(at, "no "+words)
 	}
 	if words == "switchport" { // which is not shown
@@ -195,6 +199,12 @@ func (s *iosStyle) set(at *tree, kind, words string, negative bool) string {
 		}
 		return s.effects(at, words)
 	}
+	if isAccessList(at) && entryOf(words) == words {
+		if slices.ContainsFunc(at.below, func(c *tree) bool { return entryOf(c.line) == words }) {
+			return ""
+		}
+		words = s.entryAfter(at) + words
+	}
 	for _, beginning := range s.once {
 		pattern := regexp.MustCompile(`^` + beginning + `( |$)`)
 		if found := pattern.FindString(words); found != "" {
@@ -203,6 +213,36 @@ func (s *iosStyle) set(at *tree, kind, words string, negative bool) string {
 	}
 	at.child(words)
 	return s.effects(at, words)
+}
+
+// Entries of access lists are numbered. One that comes without a number has the next but nine
+// after the last, and "no" takes a number or what the entry says: IOS-XE "Security Configuration
+// Guide: Access Control Lists", chapter "IP Access List Entry Sequence Numbering"; NX-OS
+// "Security", section "Changing an IP ACL".
+func isAccessList(stanza *tree) bool { return strings.Contains(stanza.line, " access-list ") }
+
+// entryOf is what an entry says, without its number.
+func entryOf(line string) string {
+	number, entry, _ := strings.Cut(strings.TrimPrefix(line, "sequence "), " ")
+	if _, err := strconv.Atoi(number); err != nil {
+		return line
+	}
+	return entry
+}
+
+// entryAfter is how an entry begins that comes after all others of its list.
+func (s *iosStyle) entryAfter(list *tree) string {
+	last := 0
+	for _, c := range list.below {
+		number, _, _ := strings.Cut(strings.TrimPrefix(c.line, "sequence "), " ")
+		if n, err := strconv.Atoi(number); err == nil {
+			last = max(last, n)
+		}
+	}
+	if s.device.config.Platform == "cisco_iosxe" && begins(list.line, "ipv6") {
+		return fmt.Sprintf("sequence %d ", last+10)
+	}
+	return fmt.Sprintf("%d ", last+10)
 }
 
 func (s *iosStyle) complaint(at *tree, line string) string {

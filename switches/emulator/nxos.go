@@ -72,8 +72,8 @@ func newNXOS(d *Device) *nxos {
 		"router-vrf-neighbor":    neighbour,
 		"router-neighbor-af":     family,
 		"router-vrf-neighbor-af": family,
-		"acl":                    {`\d+ (permit|deny) (udp|tcp|ip) .+`},
-		"ipv6-acl":               {`\d+ (permit|deny) (udp|tcp|ipv6) .+`},
+		"acl":                    {`\d+ (permit|deny) (udp|tcp|ip) .+`, `(permit|deny) (udp|tcp|ip) .+`},
+		"ipv6-acl":               {`\d+ (permit|deny) (udp|tcp|ipv6) .+`, `(permit|deny) (udp|tcp|ipv6) .+`},
 		"vlan":                   {`name \S+`},
 		"vrf":                    append([]string{`rd \S+`}, routes...),
 	}
