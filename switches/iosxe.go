@@ -234,6 +234,9 @@ func (d iosxe) transact(ctx context.Context, cli *terminal, t transaction) error
 	if err == nil {
 		err = t.verify(ctx)
 	}
+	if err == nil {
+		err = t.refresh(ctx, cli, d.refused)
+	}
 	confirm := func() error { return cli.insist(ctx, "configure confirm", d.refused) }
 	if err == nil {
 		err = confirm()
@@ -248,7 +251,7 @@ func (d iosxe) transact(ctx context.Context, cli *terminal, t transaction) error
 				return err
 			}
 			return confirm()
-		}))
+		}), t.refresh(ctx, cli, d.refused))
 }
 
 // enter starts the timer. It waits while another program's runs.

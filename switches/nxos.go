@@ -206,6 +206,9 @@ func (d nxos) change(ctx context.Context, cli *terminal, t transaction, checkpoi
 	if err == nil {
 		err = t.verify(ctx)
 	}
+	if err == nil {
+		err = t.refresh(ctx, cli, d.refused)
+	}
 	if !undoable(err) {
 		return err
 	}
@@ -213,7 +216,7 @@ func (d nxos) change(ctx context.Context, cli *terminal, t transaction, checkpoi
 		func() error {
 			return d.insist(ctx, cli, "rollback running-config checkpoint "+checkpoint+" atomic", "completed successfully")
 		},
-		func() error { return t.undo(ctx, send) }))
+		func() error { return t.undo(ctx, send) }), t.refresh(ctx, cli, d.refused))
 }
 
 // insist says a line whose answer has to have some words: ErrLocked, with who it is, where
@@ -234,20 +237,51 @@ func (d nxos) insist(ctx context.Context, cli *terminal, line, words string) err
 	return errors.Join(fmt.Errorf("%w: %s; %s", ErrLocked, answer, strings.Join(strings.Fields(holder), " ")), err)
 }
 
-// settle: what a session that broke off has done is in effect, and is read. Its checkpoint
-// takes one of ten places. Another program's that is at work is removed, too: what that one
-// has to take back it takes back line by line.
+// settle: what a session that broke off has done is in effect, and is read, but for lists of
+// neighbours that it may not have refreshed any more. Its checkpoint takes one of ten places.
+// Another program's that is at work is removed, too: what that one has to take back it takes back
+// line by line.
 func (d nxos) settle(ctx context.Context, cli *terminal) error {
 	answer, err := cli.say(ctx, "show checkpoint summary")
 	if err != nil {
 		return err
 	}
+	refreshed := false
 	for line := range strings.Lines(answer) {
 		fields := strings.Fields(line) // 1) NAME:
 		if len(fields) != 2 || !strings.HasPrefix(fields[1], nxosCheckpoint) {
 			continue
 		}
+		if !refreshed {
+			if err := d.refreshAll(ctx, cli); err != nil {
+				return err
+			}
+			refreshed = true
+		}
 		if _, err := cli.say(ctx, "no checkpoint "+strings.TrimSuffix(fields[1], ":")); err != nil { // it may be gone meanwhile
+			return err
+		}
+	}
+	return nil
+}
+
+// refreshAll has the lists of all hosts count for the routes that are there. Whose changed is not
+// known: no session is reset for that, and a refusal is of no interest.
+func (d nxos) refreshAll(ctx context.Context, cli *terminal) error {
+	text, err := d.running(ctx, cli)
+	if err != nil {
+		return err
+	}
+	running, err := d.read(text)
+	if err != nil {
+		return err
+	}
+	for _, s := range running {
+		who, text, is := neighbourOf(s)
+		if !is || !strings.HasPrefix(text, "description "+peer("")) {
+			continue
+		}
+		if _, err := cli.say(ctx, clearing(who, ciscoSoft+"in")); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 // transaction is a change of some ports that are configured together.
 type transaction struct {
 	commands []command
+	plans    []*plan // what becomes of each port
 	// unchanged returns ErrLocked where someone else has changed the configuration since the
 	// change was thought out. It is for platforms whose commits overwrite such changes.
 	unchanged func(context.Context) error
@@ -252,7 +253,7 @@ func (s *Session) sortOut(plans []*plan, port string, err error, failed map[*pla
 }
 
 func (s *Session) transaction(l look, plans []*plan) transaction {
-	t := transaction{commands: s.commands(l, plans)}
+	t := transaction{commands: s.commands(l, plans), plans: plans}
 	t.unchanged = func(ctx context.Context) error {
 		now, err := s.look(ctx)
 		if err == nil && len(difference(l.running, now.running)) > 0 {

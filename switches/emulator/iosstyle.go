@@ -14,6 +14,7 @@ import (
 type iosStyle struct {
 	device *Device
 	now    *tree
+	letIn  letIn
 	// stanzas are the lines that open one: KIND:EXPRESSION, the kind of stanza that they
 	// stand in, to the kind that they open. The top's kind is "".
 	stanzas map[string]string
@@ -35,7 +36,7 @@ type iosStyle struct {
 }
 
 func newIOSStyle(d *Device) *iosStyle {
-	s := &iosStyle{device: d, now: &tree{}, unknown: invalidInput}
+	s := &iosStyle{device: d, now: &tree{}, letIn: letIn{}, unknown: invalidInput}
 	for _, port := range d.config.Ports {
 		s.now.child("interface " + port)
 	}

@@ -305,6 +305,7 @@ func (d *iosxeDialogue) answer(line string) (string, bool) {
 	case line == "" && !d.asks:
 	case d.place != nil && (line == "end" || line == "exit" && len(d.place.path) == 0):
 		d.place = nil
+		x.letIn.comeUp(x.now)
 	case d.place != nil && line == "exit-address-family" && strings.Contains(d.place.kind(), "-af"):
 		d.place.exit()
 	case d.place != nil:
@@ -341,6 +342,8 @@ func (d *iosxeDialogue) answer(line string) (string, bool) {
 			answer = "Configuration mode locked exclusively. The lock will be cleared once you exit out of configuration mode using end/exit\n\n" + answer
 		}
 		return answer, false
+	case bgpClear.MatchString(line):
+		return x.letIn.clear(x.now, line), false
 	case line == "configure confirm":
 		return d.confirm(), false
 	case line == "configure revert now":

@@ -249,6 +249,7 @@ func (d *nxosDialogue) answer(line string) (string, bool) {
 		return n.show(line), false
 	case d.place != nil && (line == "end" || line == "exit" && len(d.place.path) == 0):
 		d.place = nil
+		n.letIn.comeUp(n.now)
 	case d.place != nil:
 		d.place.resume(n.now)
 		return n.configure(d.place, line), false
@@ -263,6 +264,8 @@ func (d *nxosDialogue) answer(line string) (string, bool) {
 		}
 		d.place = &place{config: n.now}
 		return "Enter configuration commands, one per line. End with CNTL/Z.", false
+	case bgpClear.MatchString(line):
+		return n.letIn.clear(n.now, line), false
 	case n.busy:
 		return "ERROR: Another checkpoint, rollback or copy is in progress", false
 	case len(words) == 2 && words[0] == "checkpoint":
