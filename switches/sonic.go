@@ -1,6 +1,7 @@
 package switches
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,8 +40,17 @@ const (
 	// put them in order.
 	sonicPatience = 5 * time.Minute
 
-	sonicRead = "sudo -n sonic-cfggen -d --print-data"
 	sonicHold = "sudo -n flock --nonblock " + sonicLock + " tee " + sonicLock
+
+	sonicRead    = "sudo -n sonic-cfggen -d --print-data"
+	sonicBetween = "\f" // what is configured and what is in effect; JSON has none
+	sonicStates  = "ACL_*|FERRODUR_V*"
+	// What AclOrch::setAclRuleStatus says of a rule that is in the hardware. Where there is no room
+	// for one it is "Pending creation", and tried again; one that the switch does not know to do
+	// is "Inactive". Either is drift, though nothing of it is configured.
+	sonicActive   = "Active"
+	sonicInactive = "Inactive"
+	sonicState    = "status="
 )
 
 // ports are those of the front panel: what has another role leads to another ASIC.
@@ -61,11 +71,15 @@ func (sonic) ports(ctx context.Context, cli *terminal) (map[string]bool, error) 
 
 // sonicDump reads the rows of a database whose keys match a pattern.
 func sonicDump(ctx context.Context, cli *terminal, database, pattern string) (map[string]map[string]string, error) {
-	text, err := cli.run(ctx, fmt.Sprintf("sudo -n sonic-db-dump -n %s -y -k %s", database, inShell(pattern)), "")
+	text, err := cli.run(ctx, sonicDumping(database, pattern), "")
 	if err != nil {
 		return nil, err
 	}
 	return readSonicDump(text)
+}
+
+func sonicDumping(database, pattern string) string {
+	return fmt.Sprintf("sudo -n sonic-db-dump -n %s -y -k %s", database, inShell(pattern))
 }
 
 func readSonicDump(text string) (map[string]map[string]string, error) {
@@ -82,17 +96,33 @@ func readSonicDump(text string) (map[string]map[string]string, error) {
 	return rows, nil
 }
 
+// running is CONFIG_DB, and what the hardware has of the filters.
 func (sonic) running(ctx context.Context, cli *terminal) (string, error) {
-	return cli.run(ctx, sonicRead, "")
+	config, err := cli.run(ctx, sonicRead, "")
+	if err != nil {
+		return "", err
+	}
+	states, err := cli.run(ctx, sonicDumping("STATE_DB", sonicStates), "")
+	return config + sonicBetween + states, err
 }
 
 // read leaves out what concerns no port, and with it communities and keys.
 func (sonic) read(text string) ([]statement, error) {
-	db, err := readSonicDB(text)
+	config, dump, _ := strings.Cut(text, sonicBetween)
+	db, err := readSonicDB(config)
+	if err != nil {
+		return nil, err
+	}
+	states, err := readSonicDump(cmp.Or(dump, "{}"))
 	if err != nil {
 		return nil, err
 	}
 	var all []statement
+	for key, row := range states {
+		if rule, is := strings.CutPrefix(key, "ACL_RULE_TABLE|"); is && row["status"] != sonicActive && db.row("ACL_RULE", rule) != nil {
+			all = append(all, under("ACL_RULE|"+sonicLine(rule), sonicState+sonicLine(row["status"])))
+		}
+	}
 	for table, rows := range db {
 		for key, row := range rows {
 			if !db.concernsPorts(table, key) {
@@ -226,7 +256,9 @@ func (sonic) edit(_ string, have section, want []statement) []string {
 		}
 	}
 	for _, s := range without(want, have.owned) {
-		commands = append(commands, sonicSet+string(s))
+		if !strings.HasPrefix(s.line(), sonicState) { // as a port was, and is not to be again
+			commands = append(commands, sonicSet+string(s))
+		}
 	}
 	return commands
 }
@@ -311,7 +343,7 @@ func sonicComplaint(text string) string {
 // opened when that is in the hardware; all else is one program, which a session that breaks off
 // leaves done as a whole.
 func (d sonic) send(ctx context.Context, cli *terminal, commands []command) error {
-	text, err := d.running(ctx, cli)
+	text, err := cli.run(ctx, sonicRead, "")
 	if err != nil {
 		return err
 	}

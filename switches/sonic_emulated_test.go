@@ -17,6 +17,7 @@ import (
 func TestSonic(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *bench){
 		"no room in the hardware":         noRoomInHardware,
+		"no room any more":                noRoomAnyMore,
 		"between VRFs":                    betweenVRFs,
 		"another fallback":                anotherFallback,
 		"a program outlives its session":  outlivedSession,
@@ -60,6 +61,33 @@ func noRoomInHardware(t *testing.T, b *bench) {
 	b.must(t, intentsOf(b.port(2))["quarantine"])
 	if now := b.running(t); !strings.Contains(now, "ferrodur-Ethernet1-rest") || strings.Contains(now, "10.0.7.0/24") {
 		t.Errorf("left\n%s\nand it was\n%s", now, before)
+	}
+}
+
+// A filter that the hardware has lost is drift, though the configuration is what it should be.
+func noRoomAnyMore(t *testing.T, b *bench) {
+	intent := intentsOf(b.port(1))["filtered"]
+	b.must(t, intent)
+	lines := []string{
+		"HSET ACL_TABLE_TYPE|EARLIER MATCHES@ SRC_IP", "HSET ACL_TABLE_TYPE|EARLIER BIND_POINTS@ PORT", "HSET ACL_TABLE|EARLIER type EARLIER",
+	}
+	for n := range 500 {
+		lines = append(lines, fmt.Sprintf("HSET ACL_RULE|EARLIER|%d PRIORITY 5", n))
+	}
+	before := b.running(t)
+	b.byHand(t, lines...)
+	change, err := diffOne(t, b.open(t), intent)
+	check(t, err)
+	if !change.Changed || !strings.Contains(change.Diff[0], "- ACL_RULE|FERRODUR_V4|ferrodur-Ethernet1-") || !strings.HasSuffix(change.Diff[0], "status=Pending creation") || change.Running.Profile != "" {
+		t.Errorf("got %+v", change)
+	}
+	var refused *switches.RefusedError
+	if _, err := applyOne(t, b.open(t), intent); !errors.As(err, &refused) || !strings.Contains(refused.Answer, "hardware") {
+		t.Errorf("got %v, want a RefusedError", err)
+	}
+	b.must(t, intentsOf(b.port(1))["quarantine"])
+	if !strings.Contains(before, "ferrodur-Ethernet1-") || strings.Contains(b.running(t), "ferrodur-Ethernet1-") {
+		t.Error("the filter stays")
 	}
 }
 

@@ -210,15 +210,15 @@ func (db sonicDB) filters(ports []string) map[string]bool {
 func (d sonic) inHardware(ctx context.Context, cli *terminal, filters map[string]bool) error {
 	const tries, interval = 20, 500 * time.Millisecond
 	for n := 0; len(filters) > 0; n++ {
-		states, err := sonicDump(ctx, cli, "STATE_DB", "ACL_*|"+sonicFilter4[:len(sonicFilter4)-1]+"*")
+		states, err := sonicDump(ctx, cli, "STATE_DB", sonicStates)
 		if err != nil {
 			return err
 		}
 		for filter := range filters {
 			switch status := states[filter]["status"]; {
-			case status == "Active":
+			case status == sonicActive:
 				delete(filters, filter)
-			case status == "Inactive" || n == tries:
+			case status == sonicInactive || n == tries:
 				return &RefusedError{Line: filter, Answer: fmt.Sprintf("the switch has not taken it into its hardware (%q): look for room with \"crm show resources acl table\"", status)}
 			}
 		}

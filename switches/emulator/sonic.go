@@ -27,7 +27,7 @@ type sonic struct {
 const (
 	sonicReload = "/etc/sonic/reload.lock"
 	// sonicRoom is how many rules there is room for in the hardware. The others are
-	// configured, and inactive (AclOrch::setAclRuleStatus).
+	// configured, and tried again when one has gone (AclOrch::doAclRuleTask).
 	sonicRoom = 500
 )
 
@@ -317,7 +317,7 @@ func (s *sonic) dump(p *program, database, pattern string) {
 		for n, rule := range rules {
 			status := "Active"
 			if n >= sonicRoom {
-				status = "Inactive"
+				status = "Pending creation"
 			}
 			all["ACL_RULE_TABLE|"+rule] = map[string]string{"status": status}
 		}
