@@ -20,6 +20,8 @@ const (
 	switchMemory = switchBatch
 	// doneLines are kept of each.
 	doneLines = 20
+	// mostShown are the changes whose lines the Web UI shows; starter shows those of all.
+	mostShown = 10
 	// switchAttempts is how often a switch that is away is tried, before what waits for it is
 	// looked at again: some of it may be of no interest any more, and an operator may have
 	// paused the switch, or rejected a change. switchPause is between such times, and
@@ -581,8 +583,17 @@ func switchDetails(s api.SwitchState) string {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", q.Port, q.Cable(), q.Profile, q.Instance, state, q.Since.UTC().Format(time.RFC3339))
 	}
+	shown := 0
+	for _, q := range s.Queue {
+		if q.Preview == nil || q.Approved || shown == mostShown {
+			continue
+		}
+		shown++
+		fmt.Fprintf(&b, "\n`%s` would change on %s:\n\n```diff\n%s\n```\n", q.Request, q.Port,
+			cmp.Or(q.Preview.Error, strings.Join(q.Preview.Shortened(doneLines).Lines, "\n"), "nothing"))
+	}
 	for _, d := range slices.Backward(s.Done) {
-		if d.Result.Error != "" {
+		if d.Result.Error != "" && d.Result.ErrorType != api.ErrorAborted {
 			fmt.Fprintf(&b, "\nLast failure, %s, %s: %s\n", d.Server, d.At.UTC().Format(time.RFC3339), d.Result.Error)
 			break
 		}

@@ -393,6 +393,9 @@ func TestSwitchApproved(t *testing.T) {
 				t.Errorf("not shown: %+v", q)
 			}
 		}
+		if details := r.details(t); !strings.Contains(details, "`r1` would change on ") || !strings.Contains(details, "\n+ tenant\n") {
+			t.Errorf("the Web UI shows %s", details)
+		}
 	}, 2*time.Hour)
 	r.update(t, 3*time.Hour, api.UpdateApprove, api.ApproveInput{Requests: []string{"r9"}}, true)
 	r.update(t, 3*time.Hour, api.UpdateApprove, api.ApproveInput{Requests: []string{"r1"}}, false)
