@@ -44,7 +44,8 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
-// announce sends a frame (IEEE 802.1AB-2016 §8) from the other end of a port's cable.
+// announce sends frames (IEEE 802.1AB-2016 §8) from the other end of a port's cable, over and over
+// as servers do: the switch may not listen yet.
 func (r *rig) announce(t *testing.T, port string, who report.Neighbour) {
 	t.Helper()
 	mac, err := net.ParseMAC(who.Chassis)
@@ -61,6 +62,20 @@ func (r *rig) announce(t *testing.T, port string, who report.Neighbour) {
 			TTL:       121,
 			Values:    []layers.LinkLayerDiscoveryValue{text(layers.LLDPTLVPortDescription, who.PortDescription), text(layers.LLDPTLVSysName, who.System)},
 		}))
-	_, err = unix.Write(newEnd(t, r.namespace, "far"+port).socket, frame.Bytes())
+	socket := newEnd(t, r.namespace, "far"+port).socket
+	_, err = unix.Write(socket, frame.Bytes())
 	check(t, err)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-t.Context().Done():
+				return
+			case <-time.After(200 * time.Millisecond):
+				_, _ = unix.Write(socket, frame.Bytes())
+			}
+		}
+	}()
+	t.Cleanup(func() { <-ended })
 }
