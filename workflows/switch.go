@@ -24,11 +24,13 @@ const (
 	mostShown = 10
 	// switchAttempts is how often a switch that is away is tried, before what waits for it is
 	// looked at again: some of it may be of no interest any more, and an operator may have
-	// paused the switch, or rejected a change. switchPause is between such times, and
-	// switchPatience how long one takes at most.
+	// paused the switch, or rejected a change. switchPause is between such times,
+	// switchPatience how long one takes at most, and workerPatience how long a worker near the
+	// switch is waited for.
 	switchAttempts = 3
 	switchPause    = 15 * time.Second
 	switchPatience = 10 * time.Minute
+	workerPatience = time.Minute
 	// auditPatience is how long a comparison waits for a switch that is away.
 	auditPatience = 2 * time.Minute
 )
@@ -281,7 +283,7 @@ func (w *switchWriter) queued(which func(api.QueuedPort) bool) []int {
 func (w *switchWriter) switchWork(ctx workflow.Context, summary string) workflow.Context {
 	ctx = options(ctx, summary, workflow.ActivityOptions{
 		TaskQueue:              api.SiteQueue(api.RoleSwitch, w.state.Site),
-		StartToCloseTimeout:    30 * time.Minute,
+		ScheduleToStartTimeout: workerPatience,
 		ScheduleToCloseTimeout: switchPatience,
 		HeartbeatTimeout:       silence,
 	})
@@ -560,7 +562,7 @@ func switchDetails(s api.SwitchState) string {
 		fmt.Fprintf(&b, "%s\n\n", s.Reason)
 	}
 	if s.Trouble != "" {
-		fmt.Fprintf(&b, "**The switch is away:** %s\n\n", s.Trouble)
+		fmt.Fprintf(&b, "**In trouble, and tried again:** %s\n\n", s.Trouble)
 	}
 	fmt.Fprintf(&b, "%d ports changed in %d transactions.\n", s.Changes, s.Transactions)
 	if a := s.Audit; a != nil && a.Problem != "" {
