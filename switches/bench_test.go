@@ -193,7 +193,7 @@ var benches = map[string]func(*testing.T) *bench{
 			return []string{"ip route 203.0.113.128 255.255.255.128 Null0", "interface " + port, "load-interval 30", "ntp server 192.0.2.123"}
 		}
 		w.shown[0] = "ip route 203.0.113.128 255.255.255.128 Null0"
-		w.commits, w.hurry = true, 80 // the timer runs from the first line on
+		w.commits, w.hurry = true, 45 // the timer runs from the first line on
 		w.keeps = true
 	})),
 	"arista_eos": emulated("arista_eos", "Ethernet%d", with(industryWords(), func(w *words) { w.commits = true })),
