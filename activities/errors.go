@@ -40,6 +40,8 @@ func errorType(err error) string {
 		return api.ErrorOperator
 	case abandoned(err):
 		return api.ErrorStalled
+	case errors.Is(err, errOutdated):
+		return api.ErrorOutdated
 	}
 	return ""
 }

@@ -134,7 +134,7 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 			intent, err = s.intent(ctx, declared, uplink.Port, port)
 		}
 		if err == nil && intent.BGP != nil {
-			intent.BGP.Renew = ports[i].Again
+			intent.BGP.Renew = ports[i].Renew
 		}
 		ports[i] = port
 		if err != nil && !concernsPort(err) {
@@ -157,6 +157,11 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 	if in.DryRun {
 		carryOut = session.Diff
 	}
+	if len(in.Approved) > 0 && !in.DryRun {
+		if intents, places, err = stillApproved(ctx, session, intents, places, in.Approved, outcomes); err != nil || len(intents) == 0 {
+			return outcomes, err
+		}
+	}
 	results, err := carryOut(ctx, intents...)
 	if err != nil {
 		return nil, err
@@ -176,6 +181,34 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 		}
 	}
 	return outcomes, s.Inventory.KeepAsked(ctx, asked)
+}
+
+// errOutdated says that a port has changed since an operator has approved of a change.
+var errOutdated = errors.New("something else would be changed by now than what was approved")
+
+// stillApproved are those of the intents that would change what an operator has let through, and
+// their places. The outcome of the others says that they would not.
+func stillApproved(ctx context.Context, session *switches.Session, intents []switches.Intent, places []int, approved []api.PortChange, outcomes []outcome) ([]switches.Intent, []int, error) {
+	now, err := session.Diff(ctx, intents...)
+	if err != nil {
+		return nil, nil, err
+	}
+	var rest []switches.Intent
+	var where []int
+	for n, result := range now {
+		i := places[n]
+		would := outcome{port: intents[n].Port, Change: result.Change, err: result.Err}
+		if would.err == nil && !slices.Equal(would.change().Shortened(mostLines).Lines, approved[i].Lines) {
+			would.err = errOutdated
+		}
+		if would.err != nil {
+			would.Changed, would.Diff = false, nil // for nothing was
+			outcomes[i] = would
+			continue
+		}
+		rest, where = append(rest, intents[n]), append(where, i)
+	}
+	return rest, where, nil
 }
 
 // askedAgain is what a port was last asked to be.

@@ -189,6 +189,26 @@ func TestDeclaredPorts(t *testing.T) {
 	require.Contains(t, results[0].Error, "green")
 }
 
+// What an operator has approved of is carried out as it was shown, or not at all.
+func TestConfigureApproved(t *testing.T) {
+	p, device := newEmulated(t, false)
+	ask := api.ConfigurePortsInput{Switch: "sw1", DryRun: true, Ports: []api.ConfigurePortInput{
+		tenantPort("s1", "198.51.100.0/31"), tenantPort("s2", "198.51.100.2/31"),
+	}}
+	shown, err := run(p, api.ConfigurePorts, ask)
+	require.NoError(t, err)
+	require.NoError(t, device.ByHand("interface Ethernet2", "mtu 9000"))
+	ask.DryRun, ask.Approved = false, []api.PortChange{shown[0].PortChange, shown[1].PortChange}
+	results, err := run(p, api.ConfigurePorts, ask)
+	require.NoError(t, err)
+	require.Equal(t, []string{"", api.ErrorOutdated}, []string{results[0].ErrorType, results[1].ErrorType})
+	require.Equal(t, []bool{true, false}, []bool{results[0].Changed, results[1].Changed})
+	require.Contains(t, device.Running(), "mtu 9000")
+	again, err := run(p, api.ConfigurePorts, ask) // the answer was lost
+	require.NoError(t, err)
+	require.Equal(t, []string{api.ErrorOutdated, api.ErrorOutdated}, []string{again[0].ErrorType, again[1].ErrorType})
+}
+
 // What is asked for again is what was last asked for, whatever whoever asks has seen.
 func TestConfigureAgain(t *testing.T) {
 	p, device := newEmulated(t, false)
@@ -227,7 +247,7 @@ func TestConfigurePasswordAgain(t *testing.T) {
 	ask := func(password string, again bool) (changed bool, running string) {
 		t.Helper()
 		require.NoError(t, os.WriteFile(file, []byte(password), 0o600))
-		port.Again = again
+		port.Again, port.Renew = again, again
 		results, err := run(p, api.ConfigurePorts, api.ConfigurePortsInput{Switch: "sw1", Ports: []api.ConfigurePortInput{port}})
 		require.NoError(t, err)
 		require.Empty(t, results[0].Error)

@@ -156,7 +156,7 @@ func checkCabled(ctx context.Context, from querier, name string) error {
 		return err
 	}
 	if len(servers) > 0 {
-		return InvalidError{What: "the removal of switch " + name, Rule: "servers are cabled to it: " + strings.Join(servers, ", ")}
+		return InvalidError{What: "the removal of switch " + name, Rule: "the servers that are cabled to it: " + strings.Join(servers, ", ")}
 	}
 	return nil
 }

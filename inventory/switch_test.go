@@ -24,7 +24,7 @@ func TestRemoveSwitch(t *testing.T) {
 
 	var invalid inventory.InvalidError
 	require.ErrorAs(t, store.RemoveSwitch(ctx, declared[0].Name), &invalid)
-	require.ErrorContains(t, invalid, "servers are cabled to it: srv1")
+	require.ErrorContains(t, invalid, "the removal of switch "+declared[0].Name+" is refused by the servers that are cabled to it: srv1")
 	require.NoError(t, store.RemoveSwitch(ctx, "sw9"))
 	require.ErrorAs(t, store.RemoveSwitch(ctx, "sw9"), new(inventory.NotFoundError))
 	left, err := store.Switches(ctx)

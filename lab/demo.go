@@ -71,16 +71,19 @@ func demo(ctx context.Context, config stack.Config, keep bool, jsonFile string) 
 		err = errors.Join(err, writeFacts(jsonFile, facts))
 	}
 	if err != nil {
-		return interrupted(ctx, err)
+		err = interrupted(ctx, err)
 	}
-	if keep {
+	if keep && ctx.Err() == nil {
+		if err != nil {
+			fmt.Fprintf(out, "\nThe tour has failed: %v\n", err)
+		}
 		fmt.Fprintf(out, "\nEverything stays up until Ctrl-C. To use the CLI in another terminal:\n")
 		for _, variable := range s.Environment() {
 			fmt.Fprintf(out, "  export %s\n", variable)
 		}
 		<-ctx.Done()
 	}
-	return nil
+	return err
 }
 
 // interrupted keeps an interrupt from looking like a failure of what it interrupted.

@@ -12,6 +12,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
+	"ferrodur/client"
 	"ferrodur/workflows/api"
 )
 
@@ -110,10 +111,15 @@ func (c *cli) switchApplyCommand() *cobra.Command {
 			var ports []api.PortRequest
 			for _, port := range given[1:] {
 				i := slices.IndexFunc(rows, func(r portRow) bool { return r.Port == port })
-				if i < 0 || rows[i].Asked == nil {
-					return fmt.Errorf("nothing was asked for port %q of switch %s yet", port, given[0])
+				switch {
+				case i < 0:
+					return fmt.Errorf("port %q of switch %s: %w", port, given[0], client.ErrNotFound)
+				case rows[i].Asked == nil:
+					return fmt.Errorf("%w: nothing was asked for port %s of switch %s yet", client.ErrRefused, port, given[0])
 				}
-				ports = append(ports, api.PortRequest{Port: port, ConfigurePortInput: *rows[i].Asked})
+				request := api.PortRequest{Port: port, ConfigurePortInput: *rows[i].Asked}
+				request.Renew = true
+				ports = append(ports, request)
 			}
 			for _, r := range rows {
 				if len(given) == 1 && r.Asked != nil && len(r.Drift) > 0 {

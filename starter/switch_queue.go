@@ -109,7 +109,11 @@ func (c *cli) switchModeCommand(name, short string, mode api.SwitchMode) *cobra.
 			if err != nil {
 				return err
 			}
-			return c.say(state, "%s is in mode %s; %d changes wait", ref.Switch, state.Mode, state.Waiting())
+			underWay := ""
+			if n := len(state.Queue) - state.Waiting(); n > 0 {
+				underWay = fmt.Sprintf(", and %d that are under way are ended first", n)
+			}
+			return c.say(state, "%s is in mode %s; %d changes wait%s", ref.Switch, state.Mode, state.Waiting(), underWay)
 		},
 	}
 	command.Flags().StringVar(&reason, "reason", "", "shown to whoever waits")

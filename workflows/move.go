@@ -1,8 +1,10 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -23,6 +25,8 @@ func Move(ctx workflow.Context, in api.MoveInput) (api.Elastic, error) {
 	if err != nil {
 		return elastic, err
 	}
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf("### %s of %s\n\n- block: `%s`\n- from: `%s`\n- to: `%s`\n",
+		in.Name, in.Owner, strings.Trim(fmt.Sprint(elastic.Prefixes), "[]"), cmp.Or(elastic.Instance, "nobody"), cmp.Or(in.Instance, "nobody")))
 	if err := do(book, api.MoveElastic, in); err != nil {
 		return elastic, err
 	}

@@ -243,7 +243,7 @@ func (w *switchWriter) approve(ctx workflow.Context, in api.ApproveInput) (api.S
 
 func (w *switchWriter) reject(ctx workflow.Context, in api.ApproveInput) (api.SwitchState, error) {
 	w.finish(ctx, func(q api.QueuedPort) bool { return in.Names(q) && !q.Applying }, api.PortResult{
-		Error: strings.TrimSpace("the change was rejected by an operator " + in.Reason), ErrorType: api.ErrorOperator,
+		Error: strings.TrimSuffix("the change was rejected by an operator: "+in.Reason, ": "), ErrorType: api.ErrorOperator,
 	})
 	w.publish(ctx)
 	return w.state, nil
@@ -300,6 +300,9 @@ func (w *switchWriter) work(ctx workflow.Context, places []int, dryRun bool) ([]
 	for _, i := range places {
 		in.Ports = append(in.Ports, w.state.Queue[i].ConfigurePortInput)
 		changes = append(changes, fmt.Sprintf("%s: %s", w.state.Queue[i].Cable(), w.state.Queue[i].Profile))
+		if preview := w.state.Queue[i].Preview; preview != nil && w.state.Mode == api.ModeApprove && !dryRun {
+			in.Approved = append(in.Approved, preview.PortChange)
+		}
 	}
 	summary := strings.Join(changes, ", ")
 	if n := len(changes); n > 3 {
@@ -313,12 +316,14 @@ func (w *switchWriter) work(ctx workflow.Context, places []int, dryRun bool) ([]
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil && typeOf(err) != "": // nothing that waiting mends: everybody's
+		w.state.Trouble = explain(err)
 		results = slices.Repeat([]api.PortResult{{Error: explain(err), ErrorType: typeOf(err)}}, len(places))
 	case err != nil:
 		w.state.Trouble = explain(err)
 		return nil, nil
+	default:
+		w.state.Trouble = ""
 	}
-	w.state.Trouble = ""
 	return results, nil
 }
 
@@ -368,6 +373,10 @@ func (w *switchWriter) carryOut(ctx workflow.Context) error {
 		return w.pause(ctx)
 	}
 	for n := range results {
+		if i := w.find(requests[n]); i >= 0 && results[n].ErrorType == api.ErrorOutdated {
+			w.state.Queue[i].Preview, w.state.Queue[i].Approved = nil, false // it is shown again
+			continue
+		}
 		w.finish(ctx, func(q api.QueuedPort) bool { return q.Request == requests[n] }, results[n])
 	}
 	if err == nil {
@@ -426,12 +435,14 @@ func (w *switchWriter) audit(ctx workflow.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		w.state.Trouble = ""
 		if err != nil {
 			report = api.AuditReport{Switch: w.state.Switch, Problem: explain(err)}
+			w.state.Trouble = report.Problem
 		}
 		w.count(ctx, api.MetricDrift, float64(len(report.Drift)))
 	}
-	w.state.Audit = &report
+	w.state.Audit, w.state.Audited = &report, workflow.Now(ctx)
 	for _, drift := range report.Drift {
 		if drift.Heal != nil {
 			drift.Heal.Again = workflow.GetVersion(ctx, "heal again", workflow.DefaultVersion, 1) == 1
@@ -565,10 +576,11 @@ func switchDetails(s api.SwitchState) string {
 		fmt.Fprintf(&b, "**In trouble, and tried again:** %s\n\n", s.Trouble)
 	}
 	fmt.Fprintf(&b, "%d ports changed in %d transactions.\n", s.Changes, s.Transactions)
+	at := s.Audited.UTC().Format(time.RFC3339)
 	if a := s.Audit; a != nil && a.Problem != "" {
-		fmt.Fprintf(&b, "\nNot compared with what was asked for: %s\n", a.Problem)
+		fmt.Fprintf(&b, "\nNot compared with what was asked for at %s: %s\n", at, a.Problem)
 	} else if a != nil {
-		fmt.Fprintf(&b, "\n%d of %d ports differ from what was asked for.\n", len(a.Drift), a.Ports)
+		fmt.Fprintf(&b, "\n%d of %d ports differed from what was asked for at %s.\n", len(a.Drift), a.Ports, at)
 	}
 	if len(s.Queue) > 0 {
 		b.WriteString("\n| port | server | profile | for | state | waits since |\n| --- | --- | --- | --- | --- | --- |\n")
@@ -583,7 +595,7 @@ func switchDetails(s api.SwitchState) string {
 		case q.Preview != nil:
 			state = fmt.Sprintf("shown: %d lines", len(q.Preview.Lines))
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", q.Port, q.Cable(), q.Profile, q.Instance, state, q.Since.UTC().Format(time.RFC3339))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", q.Port, q.Cable(), q.Profile, cmp.Or(q.Instance, q.Caller.Workflow), state, q.Since.UTC().Format(time.RFC3339))
 	}
 	shown := 0
 	for _, q := range s.Queue {
@@ -594,8 +606,9 @@ func switchDetails(s api.SwitchState) string {
 		fmt.Fprintf(&b, "\n`%s` would change on %s:\n\n```diff\n%s\n```\n", q.Request, q.Port,
 			cmp.Or(q.Preview.Error, strings.Join(q.Preview.Shortened(doneLines).Lines, "\n"), "nothing"))
 	}
-	for _, d := range slices.Backward(s.Done) {
-		if d.Result.Error != "" && d.Result.ErrorType != api.ErrorAborted {
+	for i, d := range slices.Backward(s.Done) {
+		later := slices.ContainsFunc(s.Done[i+1:], func(l api.DonePort) bool { return l.Server == d.Server && l.Result.Error == "" })
+		if d.Result.Error != "" && d.Result.ErrorType != api.ErrorAborted && !later {
 			fmt.Fprintf(&b, "\nLast failure, %s, %s: %s\n", d.Server, d.At.UTC().Format(time.RFC3339), d.Result.Error)
 			break
 		}

@@ -57,8 +57,8 @@ func newRack(t *testing.T) *rack {
 	return r
 }
 
-// configure is the switch: it refuses what is asked for server "bad", and has already what is
-// asked for server "same".
+// configure is the switch: it refuses what is asked for server "bad", has already what is asked
+// for server "same", and changes between what is shown of server "outdated" and its turn.
 func (r *rack) configure(ctx context.Context, in api.ConfigurePortsInput) ([]api.PortResult, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,6 +74,10 @@ func (r *rack) configure(ctx context.Context, in api.ConfigurePortsInput) ([]api
 			result = api.PortResult{Error: "switch refused it", ErrorType: api.ErrorOperator}
 		case "same":
 			result.PortChange = api.PortChange{}
+		case "outdated":
+			if !in.DryRun {
+				result = api.PortResult{Error: "something else would be changed", ErrorType: api.ErrorOutdated}
+			}
 		}
 		results = append(results, result)
 	}
@@ -408,6 +412,28 @@ func TestSwitchApproved(t *testing.T) {
 	r.update(t, 6*time.Hour, api.UpdateApprove, api.ApproveInput{}, false)
 	r.run(t, 7*time.Hour, sw1)
 	r.told(t, "r3", 1, "")
+}
+
+// A change is carried out as it was approved; what would change something else by then is shown again.
+func TestSwitchApprovesWhatWasShown(t *testing.T) {
+	r := newRack(t)
+	r.update(t, time.Minute, api.UpdateMode, api.ModeInput{Mode: api.ModeApprove}, false)
+	r.ask(time.Hour, "r1", "outdated", api.TenantProfile)
+	r.ask(time.Hour, "r2", "s2", api.TenantProfile)
+	r.update(t, 2*time.Hour, api.UpdateApprove, api.ApproveInput{}, false)
+	r.env.RegisterDelayedCallback(func() {
+		if s := r.state(t); len(s.Queue) != 1 || s.Queue[0].Request != "r1" || s.Queue[0].Approved || s.Queue[0].Preview == nil {
+			t.Errorf("waits: %+v", s.Queue)
+		}
+	}, 3*time.Hour)
+	r.run(t, 4*time.Hour, sw1)
+	r.told(t, "r1", 0, "")
+	r.told(t, "r2", 1, "")
+	for _, batch := range r.batches {
+		if !batch.DryRun && (len(batch.Approved) != len(batch.Ports) || !slices.Equal(batch.Approved[0].Lines, []string{"+ tenant"})) {
+			t.Errorf("carried out: %+v", batch)
+		}
+	}
 }
 
 // Nobody is asked to approve what changes nothing.

@@ -92,6 +92,7 @@ const (
 	ErrorRefused  = "Refused"  // the order cannot be met: bad order, no server or address free
 	ErrorOperator = "Operator" // a person must act first: credentials refused, cabling, failed hardware
 	ErrorStalled  = "Stalled"  // the server was not heard of in time: drive it again through its BMC
+	ErrorOutdated = "Outdated" // a port has changed since an operator approved of its change: show it again
 	ErrorAborted  = "Aborted"  // an operator stopped the workflow; all it did was undone
 )
 

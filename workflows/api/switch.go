@@ -73,7 +73,9 @@ type ConfigurePortInput struct {
 	BGP    *BGP           `json:"bgp,omitempty"`
 	// Again asks for what the port was last asked to be, by the time that its turn comes. The
 	// rest, but for Server and Uplink, is what whoever asked has seen.
-	Again    bool   `json:"again,omitempty"`
+	Again bool `json:"again,omitempty"`
+	// Renew sends what cannot be compared, too: the password of a BGP session. It goes with Again.
+	Renew    bool   `json:"renew,omitempty"`
 	Instance string `json:"instance,omitempty"`
 	Network  string `json:"network,omitempty"` // of a tenant; empty: the port is routed
 	// Tagged are further networks of the tenant, whose frames are tagged.
@@ -222,6 +224,9 @@ type ConfigurePortsInput struct {
 	Switch string               `json:"switch"`
 	Ports  []ConfigurePortInput `json:"ports"`
 	DryRun bool                 `json:"dry_run,omitempty"` // say what would be changed
+	// Approved is, for each of Ports, what an operator has seen and let through; none: nobody had
+	// to. A port of which other lines would be changed by now is left alone, with ErrorOutdated.
+	Approved []PortChange `json:"approved,omitempty"`
 }
 
 // PortResult is what became of a change. Error is empty if the port is what was asked for.
@@ -261,6 +266,7 @@ type SwitchState struct {
 	Done    []DonePort   `json:"done,omitempty"`    // the last ones, newest last
 	Audits  []Caller     `json:"audits,omitempty"`  // who waits for a comparison
 	Audit   *AuditReport `json:"audit,omitempty"`   // the last one
+	Audited time.Time    `json:"audited,omitzero"`  // when that was
 	// Transactions counts what was carried out together, and Changes the ports in it.
 	Transactions int `json:"transactions"`
 	Changes      int `json:"changes"`
