@@ -76,10 +76,11 @@ func is[E error](err error) bool {
 
 // complain tells of an error in the form that the output has.
 func (c *cli) complain(stderr io.Writer, err error) {
+	interrupted := errors.Is(err, context.Canceled) || is[*serviceerror.Canceled](err)
 	switch {
-	case errors.Is(err, context.Canceled) && c.temporal == nil && c.database != nil:
+	case interrupted && c.temporal == nil && c.database != nil:
 		err = errors.New("interrupted: it may have been done or not; give the command again, which does nothing twice, or look with: starter ip list, starter ip history")
-	case errors.Is(err, context.Canceled):
+	case interrupted:
 		err = errors.New("interrupted: the work goes on; look at it with: starter list")
 	default:
 		err = withoutTables(err)

@@ -49,6 +49,7 @@ func (c *cli) switchDriftCommand() *cobra.Command {
 
 func (c *cli) switchDiffCommand() *cobra.Command {
 	var site string
+	var exitCode bool
 	command := &cobra.Command{
 		Use:     "diff [SWITCH...]",
 		Short:   "Compare switches with what was asked for, now",
@@ -72,7 +73,13 @@ func (c *cli) switchDiffCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.print(orEmpty(result.Reports), func(t table.Writer) {
+			differ := 0
+			for _, r := range result.Reports {
+				if r.Problem != "" || len(r.Drift) > 0 {
+					differ++
+				}
+			}
+			if err := c.print(orEmpty(result.Reports), func(t table.Writer) {
 				t.AppendHeader(table.Row{"switch", "port", "server", "would change"})
 				for _, r := range result.Reports {
 					switch {
@@ -88,10 +95,14 @@ func (c *cli) switchDiffCommand() *cobra.Command {
 						t.AppendRow(table.Row{r.Switch, port, "", "foreign, and left alone:\n" + strings.Join(r.Foreign[port], "\n")})
 					}
 				}
-			})
+			}); err != nil || !exitCode || differ == 0 {
+				return err
+			}
+			return fmt.Errorf("%d of %d switches differ from what was asked for, or could not be compared", differ, len(result.Reports))
 		},
 	}
 	command.Flags().StringVar(&site, "site", "", "those of one site")
+	command.Flags().BoolVar(&exitCode, "exit-code", false, "end with 1 where a switch differs, or could not be compared")
 	return command
 }
 

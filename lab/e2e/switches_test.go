@@ -112,7 +112,7 @@ func TestSwitches(t *testing.T) {
 		t.Errorf("%d commands were found, and none for %d of the preparations", ran, len(before))
 	}
 	// Nothing has drifted any more, and the switch says so itself.
-	output, err := world.Starter(ctx, "switch", "diff", rack.SwitchName, "-o", "json")
+	output, err := world.Starter(ctx, "switch", "diff", rack.SwitchName, "--exit-code", "-o", "json")
 	must(t, err)
 	var reports []api.AuditReport
 	must(t, json.Unmarshal(output, &reports))
