@@ -43,7 +43,7 @@ type words struct {
 	refusal func(line string) string // a complaint about a line; nil: in the style of IOS
 	commits bool                     // changes take effect together, by a commit
 	keeps   bool                     // an access list's entries keep the numbers that they came with, which are not compared
-	hurry   float64                  // of confirm timers; 0: 300 times
+	hurry   float64                  // of confirm timers; 0: 150 times
 	lacks   []string                 // features that the platform does not have: names of intents
 }
 
@@ -217,7 +217,7 @@ func emulate(t *testing.T, platform, names string, ports int, own words) *bench 
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
-	config := emulator.Config{Platform: platform, Name: "sw1", User: "operator", Password: rigPassword, Hurry: cmp.Or(own.hurry, 300), Banner: "Authorised access only!\n# or else >\n"}
+	config := emulator.Config{Platform: platform, Name: "sw1", User: "operator", Password: rigPassword, Hurry: cmp.Or(own.hurry, 150), Banner: "Authorised access only!\n# or else >\n"}
 	for n := 1; n <= ports; n++ {
 		config.Ports = append(config.Ports, fmt.Sprintf(names, n))
 	}
