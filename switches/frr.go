@@ -36,8 +36,9 @@ const (
 	frrShut        = "shutdown"
 )
 
+// definition: passwords are typed, and would be kept with all that is.
 func (frr) definition() definition {
-	return definition{prompts: frrDefinition, program: "VTYSH_PAGER=cat vtysh"}
+	return definition{prompts: frrDefinition, program: "VTYSH_HISTFILE=/dev/null VTYSH_PAGER=cat vtysh"}
 }
 
 // refused: vtysh and the daemons behind it begin every complaint with a percent sign.

@@ -71,6 +71,18 @@ func TestBGPWithAHost(t *testing.T) {
 	expectNot(t, rig.vtysh(t, "show running-config"), "neighbor ", "prefix-list")
 }
 
+// vtysh keeps what is typed in a file of the login's, for whoever reads that: not from Ferrodur.
+func TestFRRKeepsNoHistory(t *testing.T) {
+	rig := newRig(t)
+	rig.device.ASN = 65000
+	besides(t, rig.namespace, "zebra", "install", "-d", "-o", rig.config.User, "/run/home")
+	besides(t, rig.namespace, "zebra", "usermod", "--home", "/run/home", rig.config.User)
+	intent := intentsOf(port(1))["BGP"]
+	rig.apply(t, intent)
+	kept := besides(t, rig.namespace, "zebra", "sh", "-c", "find /run/home -type f -exec cat {} +")
+	expectNot(t, kept, string(intent.BGP.Password), "configure terminal")
+}
+
 func await(t *testing.T, what string, reached func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !reached(); time.Sleep(200 * time.Millisecond) {
