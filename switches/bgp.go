@@ -120,6 +120,17 @@ func neighbourLine(line string) (address, text string, is bool) {
 	return address, text, is
 }
 
+// neighbourKind names what a neighbour has one of, and is changed in place: without its AS number
+// it is gone, and without its maximum it announces what it likes. Empty: a line is of no such kind.
+func neighbourKind(line string) string {
+	address, text, _ := neighbourLine(strings.TrimPrefix(line, "no "))
+	switch word, _, _ := strings.Cut(text, " "); word {
+	case "remote-as", "description", "maximum-prefix", "maximum-routes", "activate":
+		return "neighbor " + address + " " + word
+	}
+	return ""
+}
+
 func (i *Intent) bgp() *BGP {
 	if i.BGP == nil {
 		i.BGP = new(BGP)

@@ -95,7 +95,7 @@ func (frr) read(text string) ([]statement, error) {
 		all[i] = frrCanonical(s)
 	}
 	rules, err := readNFT(filters)
-	return append(all, rules...), err
+	return append(frrActivated(all), rules...), err
 }
 
 // frrCanonical writes addresses as this package does, and no passwords.
@@ -117,7 +117,7 @@ func (frr) section(running []statement, port string) section {
 		line := s.line()
 		fields := strings.Fields(line)
 		stanza := strings.Fields(s.parts()[0])
-		who, _, isNeighbour := neighbourOf(s)
+		who, isNeighbour := frrNeighbourOf(s)
 		switch {
 		case len(stanza) > 1 && stanza[0] == "interface" && stanza[1] == port:
 			switch {
@@ -207,7 +207,7 @@ func (frr) edit(port string, have section, want []statement) []string {
 					return kind
 				}
 			}
-			return ""
+			return neighbourKind(s.line())
 		},
 	}.commands(hasRouting, wantRouting, under("interface "+port, frrShut))
 	return append(commands, nftEdit(port, hasFilters, wantFilters)...)

@@ -21,19 +21,8 @@ import (
 func TestBGPWithAHost(t *testing.T) {
 	rig := newRig(t)
 	rig.device.ASN = 65000
-	host := netns.Namespace(fmt.Sprintf("sswth%d", os.Getpid()))
-	t.Cleanup(func() { check(t, host.Delete()) })
-	check(t, host.Create())
 	const port = "swp20"
-	check(t, netns.Connect(netns.End{Namespace: rig.namespace, Interface: port}, netns.End{Namespace: host, Interface: "eth0"}))
-	check(t, host.AddAddress("lo", netip.MustParsePrefix("192.0.2.3/32")))
-	check(t, host.AddAddress("eth0", netip.MustParsePrefix("198.51.100.61/31")))
-	dir := filepath.Join(t.TempDir(), "host")
-	t.Cleanup(func() { check(t, tor.Stop(context.Background(), dir)) })
-	_, err := tor.Start(t.Context(), tor.Config{
-		Name: "host", Namespace: host, Dir: dir, Address: netip.MustParseAddrPort("192.0.2.3:22"), User: "operator", Password: rigPassword,
-	})
-	check(t, err)
+	host := speakingHost(t, rig, port, "198.51.100.61/31")
 
 	intent := tenantOn(port, "198.51.100.60/31")
 	intent.BGP = &switches.BGP{ASN: 65010, Accept: prefixes("203.0.113.0/25"), MaxPrefixes: 2}
@@ -69,6 +58,86 @@ func TestBGPWithAHost(t *testing.T) {
 	intent.BGP = nil
 	rig.apply(t, intent)
 	expectNot(t, rig.vtysh(t, "show running-config"), "neighbor ", "prefix-list")
+}
+
+// speakingHost has an FRR of its own, at a new port of the switch.
+func speakingHost(t *testing.T, rig *rig, port string, addresses ...string) netns.Namespace {
+	t.Helper()
+	host := netns.Namespace(fmt.Sprintf("sswth%d", os.Getpid()))
+	t.Cleanup(func() { check(t, host.Delete()) })
+	check(t, host.Create())
+	check(t, netns.Connect(netns.End{Namespace: rig.namespace, Interface: port}, netns.End{Namespace: host, Interface: "eth0"}))
+	check(t, host.AddAddress("lo", netip.MustParsePrefix("192.0.2.3/32")))
+	for _, address := range addresses {
+		check(t, host.AddAddress("eth0", netip.MustParsePrefix(address)))
+	}
+	dir := filepath.Join(t.TempDir(), "host")
+	t.Cleanup(func() { check(t, tor.Stop(context.Background(), dir)) })
+	_, err := tor.Start(t.Context(), tor.Config{
+		Name: "host", Namespace: host, Dir: dir, Address: netip.MustParseAddrPort("192.0.2.3:22"), User: "operator", Password: rigPassword,
+	})
+	check(t, err)
+	return host
+}
+
+// FRR has neighbours exchange IPv4 routes whatever their address is, and asks for no filters of
+// them where somebody wants that: an IPv6 session carries IPv6 only.
+func TestIPv6SessionCarriesNoIPv4(t *testing.T) {
+	rig := newRig(t)
+	rig.device.ASN = 65000
+	const port = "swp20"
+	host := speakingHost(t, rig, port, "2001:db8:0:20::1/127")
+	configureByHand(t, rig.namespace, "router bgp 65000", "no bgp ebgp-requires-policy")
+	intent := tenantOn(port, "2001:db8:0:20::/127")
+	intent.BGP = &switches.BGP{ASN: 65010, Accept: prefixes("2001:db8:9000::/48"), MaxPrefixes: 10}
+	rig.apply(t, intent)
+	configureByHand(t, host, "router bgp 65010", "bgp router-id 192.0.2.3", "no bgp ebgp-requires-policy", "no bgp network import-check",
+		"neighbor 2001:db8:0:20:: remote-as 65000", "neighbor 2001:db8:0:20:: timers connect 1",
+		"address-family ipv4 unicast", "network 203.0.113.0/24", "exit",
+		"address-family ipv6 unicast", "neighbor 2001:db8:0:20:: activate", "network 2001:db8:9000::/64")
+	await(t, "the allowed prefix", func() bool {
+		return strings.Contains(rig.vtysh(t, "show bgp ipv6 unicast"), "2001:db8:9000::/64")
+	})
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		expectNot(t, rig.vtysh(t, "show bgp ipv4 unicast"), "203.0.113.0")
+	}
+}
+
+// Which routes a neighbour exchanges is as it should be whatever the switch's defaults are, and
+// seen where it is not.
+func TestAddressFamiliesOfNeighbours(t *testing.T) {
+	rig := newRig(t)
+	rig.device.ASN = 65000
+	configureByHand(t, rig.namespace, "router bgp 65000")
+	intent := intentsOf(port(1))["BGP"]
+	active := func() {
+		t.Helper()
+		for neighbour, families := range map[string][2]string{
+			"198.51.100.3": {"IPv4 Unicast", "IPv6 Unicast"}, "2001:db8:0:1::1": {"IPv6 Unicast", "IPv4 Unicast"},
+		} {
+			shown := rig.vtysh(t, "show bgp neighbors "+neighbour)
+			expect(t, shown, "For address family: "+families[0])
+			expectNot(t, shown, "For address family: "+families[1])
+		}
+	}
+	for _, defaults := range [][]string{
+		{"bgp default ipv4-unicast", "no bgp default ipv6-unicast"},
+		{"no bgp default ipv4-unicast", "no bgp default ipv6-unicast"},
+		{"no bgp default ipv4-unicast", "bgp default ipv6-unicast"},
+		{"bgp default ipv4-unicast", "bgp default ipv6-unicast"},
+	} {
+		rig.apply(t, switches.Intent{Port: port(1), Profile: switches.Quarantine})
+		configureByHand(t, rig.namespace, append([]string{"router bgp 65000"}, defaults...)...)
+		rig.apply(t, intent)
+		active()
+		configureByHand(t, rig.namespace, "router bgp 65000",
+			"address-family ipv4 unicast", "no neighbor 198.51.100.3 activate", "neighbor 2001:db8:0:1::1 activate", "exit",
+			"address-family ipv6 unicast", "no neighbor 2001:db8:0:1::1 activate", "neighbor 198.51.100.3 activate")
+		if change := rig.apply(t, intent); len(change.Diff) != 8 || !change.Running.Equal(intent) {
+			t.Errorf("with %q, all that was changed by hand was seen as %q", defaults, change.Diff)
+		}
+		active()
+	}
 }
 
 // vtysh keeps what is typed in a file of the login's, for whoever reads that: not from Ferrodur.

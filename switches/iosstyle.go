@@ -260,11 +260,7 @@ func (c iosStyle) commands(have, want []statement, shut statement) []string {
 					return kind
 				}
 			}
-			address, text, _ := neighbourLine(s.line())
-			if word, _, _ := strings.Cut(text, " "); slices.Contains([]string{"remote-as", "description", "maximum-prefix", "maximum-routes"}, word) {
-				return "neighbor " + address + " " + word // without its AS number a neighbour is gone
-			}
-			return ""
+			return neighbourKind(s.line())
 		},
 	}.commands(have, want, shut)
 }

@@ -1,0 +1,40 @@
+package switches
+
+import "strings"
+
+// frrActivated says of each BGP neighbour and family whether routes of that are exchanged. FRR
+// shows where it is not as "bgp default" has it, which may have changed.
+func frrActivated(all []statement) []statement {
+	said := map[statement]bool{}
+	for _, s := range all {
+		said[s] = true
+	}
+	for _, s := range all {
+		who, text, is := neighbourOf(s)
+		if !is || !strings.HasPrefix(text, "remote-as ") {
+			continue
+		}
+		router := who.header()
+		byDefault := map[string]bool{
+			"ipv4": !said[router.with("no bgp default ipv4-unicast")], "ipv6": said[router.with("bgp default ipv6-unicast")],
+		}
+		for _, family := range []string{"ipv4", "ipv6"} {
+			active := router.with("address-family " + family + " unicast").with(who.line() + " activate")
+			passive := active.header().with("no " + active.line())
+			switch {
+			case said[active], said[passive]:
+			case byDefault[family]:
+				all = append(all, active)
+			default:
+				all = append(all, passive)
+			}
+		}
+	}
+	return all
+}
+
+// frrNeighbourOf is the neighbour that a line is about, be it one with "no".
+func frrNeighbourOf(s statement) (who statement, is bool) {
+	who, _, is = neighbourOf(s.header().with(strings.TrimPrefix(s.line(), "no ")))
+	return who, is
+}
