@@ -112,7 +112,7 @@ func frrCanonical(s statement) statement {
 func (frr) section(running []statement, port string) section {
 	var found section
 	leads := nftLeads(running)
-	peers := neighbours(running, port)
+	peers := frrNeighbours(running, port)
 	for _, s := range running {
 		line := s.line()
 		fields := strings.Fields(line)
@@ -200,7 +200,7 @@ func (frr) edit(port string, have section, want []statement) []string {
 	hasFilters, hasRouting := partition(have.owned, nftChain(port))
 	wantFilters, wantRouting := partition(want, nftChain(port))
 	commands := indentedEdit{
-		negate: frrNegate,
+		negate: frrNegate, neighbour: frrNeighbourOf,
 		once: func(s statement) string {
 			for _, kind := range []string{frrDescription, frrInterval} {
 				if strings.HasPrefix(s.line(), kind) {

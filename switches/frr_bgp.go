@@ -1,6 +1,9 @@
 package switches
 
-import "strings"
+import (
+	"net/netip"
+	"strings"
+)
 
 // frrActivated says of each BGP neighbour and family whether routes of that are exchanged. FRR
 // shows where it is not as "bgp default" has it, which may have changed.
@@ -37,4 +40,24 @@ func frrActivated(all []statement) []statement {
 func frrNeighbourOf(s statement) (who statement, is bool) {
 	who, _, is = neighbourOf(s.header().with(strings.TrimPrefix(s.line(), "no ")))
 	return who, is
+}
+
+// frrNeighbours are a port's: those that say so, and those at the other ends of its links, which
+// a session may have left without a description when it broke off.
+func frrNeighbours(running []statement, port string) map[statement]bool {
+	found := neighbours(running, port)
+	ends := map[string]bool{}
+	for _, s := range running {
+		address, is := frrAddress(s.line())
+		if is && address.Bits() == address.Addr().BitLen()-1 && s.header() == under("interface "+port) {
+			ends[Intent{Addresses: []netip.Prefix{address}}.Links()[0].Host.String()] = true
+		}
+	}
+	for _, s := range running {
+		who, is := frrNeighbourOf(s)
+		if is && ends[strings.TrimPrefix(who.line(), "neighbor ")] && !strings.Contains(who.parts()[0], " vrf ") {
+			found[who] = true
+		}
+	}
+	return found
 }

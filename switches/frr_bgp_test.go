@@ -3,6 +3,7 @@ package switches_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -138,6 +139,101 @@ func TestAddressFamiliesOfNeighbours(t *testing.T) {
 		}
 		active()
 	}
+}
+
+// A neighbour that a session left bare when it broke off, or that somebody made, is the port's as
+// its address is: it is completed, or goes.
+func TestBareNeighbours(t *testing.T) {
+	rig := newRig(t)
+	rig.device.ASN = 65000
+	speaking := intentsOf(port(1))["BGP"]
+	silent := speaking
+	silent.BGP = nil
+	rig.apply(t, speaking)
+	whole := sortedLines(rig.vtysh(t, "show running-config"))
+	rig.apply(t, silent)
+	bare := [][]string{{"neighbor 198.51.100.3 remote-as 65010"}, {"neighbor 198.51.100.3 remote-as 65010", "neighbor 198.51.100.3 shutdown"}, {"neighbor 2001:db8:0:1::1 remote-as 65010"}}
+	for _, lines := range bare {
+		for _, intent := range []switches.Intent{silent, speaking, {Port: port(1), Profile: switches.Quarantine}} {
+			rig.apply(t, silent)
+			configureByHand(t, rig.namespace, append([]string{"router bgp 65000"}, lines...)...)
+			if change := rig.apply(t, intent); !change.Changed || !change.Running.Equal(intent) {
+				t.Errorf("from %q: got %+v, want %+v", lines, change, intent)
+			}
+			running := rig.vtysh(t, "show running-config")
+			if intent.BGP == nil {
+				expectNot(t, running, "neighbor ")
+			} else if sortedLines(running) != whole {
+				t.Errorf("from %q to\n%s\nwant\n%s", lines, sortedLines(running), whole)
+			}
+		}
+	}
+}
+
+// Another AS number needs no other neighbour.
+func TestASNumberChanges(t *testing.T) {
+	rig := newRig(t)
+	rig.device.ASN = 65000
+	intent := intentsOf(port(1))["BGP"]
+	rig.apply(t, intent)
+	other := *intent.BGP
+	other.ASN, intent.BGP = 65011, &other
+	if change := rig.apply(t, intent); !change.Running.Equal(intent) {
+		t.Errorf("got %+v", change)
+	}
+	configureByHand(t, rig.namespace, "router bgp 65000", "neighbor 198.51.100.3 remote-as 65012")
+	if change := rig.apply(t, intent); !change.Running.Equal(intent) {
+		t.Errorf("healed with %+v", change)
+	}
+}
+
+// Where the switch asks for no filters a session without its own would let in anything: it is never
+// without.
+func TestNeighboursComeAndGoWithTheirLists(t *testing.T) {
+	rig := newRig(t)
+	rig.device.ASN = 65000
+	const port = "swp20"
+	host := speakingHost(t, rig, port, "198.51.100.61/31")
+	configureByHand(t, rig.namespace, "router bgp 65000", "no bgp ebgp-requires-policy")
+	configureByHand(t, host, "router bgp 65010", "bgp router-id 192.0.2.3", "no bgp ebgp-requires-policy", "no bgp network import-check",
+		"neighbor 198.51.100.60 remote-as 65000", "neighbor 198.51.100.60 timers connect 1",
+		"address-family ipv4 unicast", "network 203.0.113.0/28", "network 203.0.113.128/28")
+	silent := tenantOn(port, "198.51.100.60/31")
+	speaking := silent
+	speaking.BGP = &switches.BGP{ASN: 65010, Accept: prefixes("203.0.113.0/25"), MaxPrefixes: 10}
+	log := filepath.Join(t.TempDir(), "routes")
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error)
+	go func() {
+		_, err := rig.namespace.Run(ctx, "sh", "-c", "exec ip monitor route >"+log)
+		stopped <- err
+	}()
+	rig.sessions = switches.NewSessions(switches.Config{Dial: slowly(rig.namespace.Dial)})
+	rig.apply(t, speaking)
+	await(t, "the allowed prefix", func() bool { return strings.Contains(rig.vtysh(t, "show bgp ipv4 unicast"), "203.0.113.0/28") })
+	rig.apply(t, silent)
+	stop()
+	<-stopped
+	routes, err := os.ReadFile(log)
+	check(t, err)
+	expect(t, string(routes), "203.0.113.0/28")
+	expectNot(t, string(routes), "203.0.113.128/28")
+}
+
+// slowly makes connections that take their time for each packet, as far switches do: what a line
+// does happens before the next one comes.
+func slowly(dial dialer) dialer {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		return slow{conn}, err
+	}
+}
+
+type slow struct{ net.Conn }
+
+func (s slow) Write(b []byte) (int, error) {
+	time.Sleep(150 * time.Millisecond)
+	return s.Conn.Write(b)
 }
 
 // vtysh keeps what is typed in a file of the login's, for whoever reads that: not from Ferrodur.

@@ -103,6 +103,8 @@ func TestEditFRR(t *testing.T) {
 	other.Behind = parse("192.0.2.64/28", "192.0.2.80/28")
 	speaker := tenant
 	speaker.BGP = &BGP{ASN: 65010, Password: "correct-horse", Accept: parse("192.0.2.64/28"), MaxPrefixes: 10}
+	renumbered := speaker
+	renumbered.BGP = &BGP{ASN: 65011, Password: "correct-horse", Accept: parse("192.0.2.64/28"), MaxPrefixes: 20}
 	for _, test := range []struct {
 		name     string
 		from, to Intent
@@ -171,6 +173,7 @@ func TestEditFRR(t *testing.T) {
 			"ipv6 prefix-list ferrodur-swp1-out6 seq 5 permit ::/0",
 			"router bgp 65000",
 			"neighbor 203.0.113.1 remote-as 65010",
+			"neighbor 203.0.113.1 shutdown",
 			"neighbor 203.0.113.1 description ferrodur swp1",
 			"neighbor 203.0.113.1 password <hidden>",
 			"address-family ipv6 unicast",
@@ -184,6 +187,7 @@ func TestEditFRR(t *testing.T) {
 			"neighbor 203.0.113.1 activate",
 			"exit",
 			"neighbor 2001:db8::1 remote-as 65010",
+			"neighbor 2001:db8::1 shutdown",
 			"neighbor 2001:db8::1 description ferrodur swp1",
 			"neighbor 2001:db8::1 password <hidden>",
 			"address-family ipv4 unicast",
@@ -195,6 +199,31 @@ func TestEditFRR(t *testing.T) {
 			"neighbor 2001:db8::1 prefix-list ferrodur-swp1-out6 out",
 			"neighbor 2001:db8::1 maximum-prefix 10",
 			"neighbor 2001:db8::1 activate",
+			"exit",
+			"no neighbor 203.0.113.1 shutdown",
+			"no neighbor 2001:db8::1 shutdown",
+			"exit",
+		}},
+		{"a speaker of BGP to a tenant", speaker, tenant, []string{
+			"router bgp 65000",
+			"no neighbor 203.0.113.1",
+			"no neighbor 2001:db8::1",
+			"exit",
+			"no ipv6 prefix-list ferrodur-swp1-out6 seq 5 permit ::/0",
+			"no ipv6 prefix-list ferrodur-swp1-in6 seq 100000 deny ::/0 le 128",
+			"no ip prefix-list ferrodur-swp1-out4 seq 5 permit 0.0.0.0/0",
+			"no ip prefix-list ferrodur-swp1-in4 seq 100000 deny 0.0.0.0/0 le 32",
+			"no ip prefix-list ferrodur-swp1-in4 seq 5 permit 192.0.2.64/28 le 32",
+		}},
+		{"another AS number, and more", speaker, renumbered, []string{
+			"router bgp 65000",
+			"neighbor 203.0.113.1 remote-as 65011",
+			"address-family ipv4 unicast",
+			"neighbor 203.0.113.1 maximum-prefix 20",
+			"exit",
+			"neighbor 2001:db8::1 remote-as 65011",
+			"address-family ipv6 unicast",
+			"neighbor 2001:db8::1 maximum-prefix 20",
 			"exit",
 			"exit",
 		}},
@@ -212,5 +241,36 @@ func TestEditFRRBackToNothing(t *testing.T) {
 	want := []string{"interface swp1", "no description", "no shutdown", "exit"}
 	if got := (frr{}).edit("swp1", section{owned: have}, nil); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A neighbour at the other end of a port's link is the port's, but not one of a VRF in which the
+// same address is another host's, nor one beyond a network.
+func TestBareNeighboursOfFRR(t *testing.T) {
+	all, err := frr{}.read(`
+interface swp1
+ ip address 198.51.100.0/31
+exit
+interface swp2
+ ip address 203.0.113.1/24
+exit
+router bgp 65000
+ neighbor 198.51.100.1 remote-as 65010
+ neighbor 203.0.113.0 remote-as 65010
+exit
+router bgp 65000 vrf red
+ neighbor 198.51.100.1 remote-as 65010
+exit
+end
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := under("router bgp 65000", "neighbor 198.51.100.1")
+	if found := frrNeighbours(all, "swp1"); len(found) != 1 || !found[who] {
+		t.Errorf("of swp1: %v", found)
+	}
+	if found := frrNeighbours(all, "swp2"); len(found) != 0 {
+		t.Errorf("of swp2: %v", found)
 	}
 }

@@ -59,6 +59,8 @@ type indentedEdit struct {
 	once func(s statement) string
 	// early tells which lines come, in a stanza that is there, before any other goes; nil: none.
 	early func(s statement) bool
+	// neighbour tells which BGP neighbour a line is about; nil: they come and go like all else.
+	neighbour func(s statement) (who statement, is bool)
 }
 
 // commands lead from have to want. A port is shut before anything is taken from it and
@@ -78,6 +80,22 @@ func (e indentedEdit) commands(have, want []statement, shut statement) []string 
 			said[s] = true
 		}
 	}
+	there, stays := e.neighbours(have), e.neighbours(want)
+	parted := map[statement]bool{}
+	var shutPeers, rest []statement
+	for _, s := range gone {
+		who, is := e.neighbourOf(s)
+		switch {
+		case !is || stays[who] && !strings.HasPrefix(s.line(), who.line()+" shutdown"):
+			rest = append(rest, s)
+		case stays[who]:
+			shutPeers = append(shutPeers, s)
+		case !parted[who]:
+			w.write(who, e.negate(who.line()))
+			parted[who] = true
+		}
+	}
+	gone = rest
 	replaced := map[statement]bool{}
 	for _, s := range added {
 		if kind := e.once(s); kind != "" {
@@ -98,11 +116,36 @@ func (e indentedEdit) commands(have, want []statement, shut statement) []string 
 		if s != shut && !isHeader && !said[s] {
 			w.write(s, s.line())
 		}
+		if who, is := e.neighbourOf(s); is && !there[who] {
+			shutPeer := who + " shutdown"
+			w.write(shutPeer, shutPeer.line())
+			shutPeers, there[who] = append(shutPeers, shutPeer), true
+		}
+	}
+	for _, s := range shutPeers {
+		w.write(s, e.negate(s.line()))
 	}
 	if going[shut] {
 		w.write(shut, e.negate(shut.line()))
 	}
 	return w.done()
+}
+
+func (e indentedEdit) neighbourOf(s statement) (who statement, is bool) {
+	if e.neighbour == nil {
+		return "", false
+	}
+	return e.neighbour(s)
+}
+
+func (e indentedEdit) neighbours(all []statement) map[statement]bool {
+	found := map[statement]bool{}
+	for _, s := range all {
+		if who, is := e.neighbourOf(s); is {
+			found[who] = true
+		}
+	}
+	return found
 }
 
 func goesWithHeader(s statement, going map[statement]bool) bool {
