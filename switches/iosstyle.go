@@ -18,6 +18,9 @@ type iosStyle struct {
 	skip        func(words string) bool          // lines of the running configuration that say nothing
 	canonical   func(s statement) statement      // "": it says nothing
 	negate      func(line string) (string, bool) // false: by "no"
+	// neighbour tells which BGP neighbour a line is about, where those are in effect line by line;
+	// nil: they are not, or are stanzas.
+	neighbour func(s statement) (who statement, is bool)
 }
 
 func (c iosStyle) carrier(intent Intent) string {
@@ -248,6 +251,7 @@ func (c iosStyle) commands(have, want []statement, shut statement) []string {
 			}
 			return negate(line)
 		},
+		neighbour: c.neighbour,
 		// An entry without a number is added to its list, and taken away by what it says: what is
 		// permitted before and after is permitted meanwhile, and the list is never empty, which on
 		// IOS permits everything.

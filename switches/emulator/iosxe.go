@@ -55,7 +55,7 @@ func newIOSXE(d *Device) *iosxe {
 		entry    = `(permit|deny) (ip|udp|tcp) ` + endpoint + ` ` + endpoint
 		entry6   = `(permit|deny) (ipv6|udp|tcp) ` + distant + ` ` + distant
 	)
-	neighbour := `neighbor ` + host + ` (remote-as \d+|description .+|password \S+)`
+	neighbour := `neighbor ` + host + ` (remote-as \d+|shutdown|description .+|password \S+)`
 	family := `neighbor ` + host + ` (activate|default-originate|prefix-list \S+ (in|out)|maximum-prefix \d+)`
 	s.known = map[string][]string{
 		"": {
