@@ -1,6 +1,8 @@
 package switches
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -172,4 +174,53 @@ func (i *Intent) readBGP(s statement) {
 		maximum, _, _ := strings.Cut(value, " ")
 		i.BGP.MaxPrefixes = number(maximum)
 	}
+}
+
+const softly = " soft "
+
+// refresh has the lists of a neighbour count for the routes that are there. A session that the
+// switch does not refresh, as of a host without RFC 2918, is reset. *RefusedError.
+func refresh(ctx context.Context, cli *terminal, c command, refused func(answer string) bool) error {
+	err := cli.insist(ctx, c.text, refused)
+	var no *RefusedError
+	if errors.As(err, &no) {
+		reset, _, _ := strings.Cut(c.text, softly)
+		err = cli.insist(ctx, reset, refused)
+	}
+	if errors.As(err, &no) {
+		no.port = c.port
+	}
+	return err
+}
+
+// policy is what bounds the routes of a neighbour in a direction.
+func policy(owned []statement, who statement, direction string) []statement {
+	list := ""
+	var all []statement
+	for _, s := range owned {
+		if of, text, is := neighbourOf(s); is && of == who && strings.HasPrefix(text, "prefix-list ") && strings.HasSuffix(text, " "+direction) {
+			list, all = strings.Fields(text)[1], append(all, s)
+		}
+	}
+	for _, s := range owned {
+		if list != "" && listOf(s) == list {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// clearing is the command that clears the session with a neighbour, in some way.
+func clearing(who statement, way string) string {
+	vrf, family := "", "ipv4"
+	for _, part := range who.parts() {
+		if words := strings.Fields(part); slices.Contains(words, "vrf") {
+			vrf = "vrf " + words[len(words)-1] + " "
+		}
+	}
+	address := strings.TrimPrefix(who.line(), "neighbor ")
+	if strings.Contains(address, ":") {
+		family = "ipv6"
+	}
+	return "clear bgp " + vrf + family + " unicast " + address + way
 }

@@ -212,38 +212,21 @@ func (t transaction) goBack(ctx context.Context, rollBack, undo func() error) er
 // refresh has the lists of BGP neighbours count for the routes that are there, too, where they
 // changed while a session lasts: IOS-XE "IP Routing: BGP Configuration Guide", section "Managing
 // Routing Policy Changes"; NX-OS "Unicast Routing", section "Route Policies and Resetting BGP
-// Sessions". It comes before a change is kept, so that none is kept without. A session that the
-// switch does not refresh, as of a host without RFC 2918, is reset. *RefusedError.
+// Sessions". It comes before a change is kept, so that none is kept without. *RefusedError.
 func (t transaction) refresh(ctx context.Context, cli *terminal, refused func(answer string) bool) error {
 	said := map[string]bool{}
 	for _, p := range t.plans {
-		for _, command := range refreshes(p.have.owned, p.want) {
-			if said[command] { // for another member of the same group
+		for _, line := range refreshes(p.have.owned, p.want) {
+			if said[line] { // for another member of the same group
 				continue
 			}
-			said[command] = true
-			if err := refresh(ctx, cli, command, refused); err != nil {
-				var no *RefusedError
-				if errors.As(err, &no) {
-					no.port = p.intent.Port
-				}
+			said[line] = true
+			if err := refresh(ctx, cli, command{port: p.intent.Port, text: line}, refused); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-const ciscoSoft = " soft "
-
-func refresh(ctx context.Context, cli *terminal, command string, refused func(answer string) bool) error {
-	err := cli.insist(ctx, command, refused)
-	var no *RefusedError
-	if errors.As(err, &no) {
-		reset, _, _ := strings.Cut(command, ciscoSoft)
-		err = cli.insist(ctx, reset, refused)
-	}
-	return err
 }
 
 // refreshes are the commands for the neighbours that are there before and after, and whose lists
@@ -257,41 +240,9 @@ func refreshes(have, want []statement) []string {
 		}
 		for _, direction := range []string{"in", "out"} {
 			if len(difference(policy(have, who, direction), policy(want, who, direction))) > 0 {
-				commands = append(commands, clearing(who, ciscoSoft+direction))
+				commands = append(commands, clearing(who, softly+direction))
 			}
 		}
 	}
 	return commands
-}
-
-// policy is what bounds the routes of a neighbour in a direction.
-func policy(owned []statement, who statement, direction string) []statement {
-	list := ""
-	var all []statement
-	for _, s := range owned {
-		if of, text, is := neighbourOf(s); is && of == who && strings.HasPrefix(text, "prefix-list ") && strings.HasSuffix(text, " "+direction) {
-			list, all = strings.Fields(text)[1], append(all, s)
-		}
-	}
-	for _, s := range owned {
-		if list != "" && listOf(s) == list {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-// clearing is the command that clears the session with a neighbour, in some way.
-func clearing(who statement, way string) string {
-	vrf, family := "", "ipv4"
-	for _, part := range who.parts() {
-		if words := strings.Fields(part); slices.Contains(words, "vrf") {
-			vrf = "vrf " + words[len(words)-1] + " "
-		}
-	}
-	address := strings.TrimPrefix(who.line(), "neighbor ")
-	if strings.Contains(address, ":") {
-		family = "ipv6"
-	}
-	return "clear bgp " + vrf + family + " unicast " + address + way
 }

@@ -199,7 +199,7 @@ func (frr) parse(port string, owned []statement) Intent {
 func (frr) edit(port string, have section, want []statement) []string {
 	hasFilters, hasRouting := partition(have.owned, nftChain(port))
 	wantFilters, wantRouting := partition(want, nftChain(port))
-	commands := indentedEdit{
+	lines := indentedEdit{
 		negate: frrNegate, neighbour: frrNeighbourOf,
 		once: func(s statement) string {
 			for _, kind := range []string{frrDescription, frrInterval} {
@@ -209,8 +209,14 @@ func (frr) edit(port string, have section, want []statement) []string {
 			}
 			return neighbourKind(s.line())
 		},
-	}.commands(hasRouting, wantRouting, under("interface "+port, frrShut))
-	return append(commands, nftEdit(port, hasFilters, wantFilters)...)
+	}
+	shut := under("interface "+port, frrShut)
+	marks, clears := frrRefreshes(hasRouting, wantRouting)
+	unmarked, done := without(hasRouting, marks), without(wantRouting, marks)
+	return slices.Concat(
+		lines.commands(hasRouting, unmarked, shut), lines.commands(unmarked, done, shut), clears, lines.commands(done, wantRouting, shut),
+		nftEdit(port, hasFilters, wantFilters),
+	)
 }
 
 func frrNegate(line string) string {
@@ -228,7 +234,7 @@ func frrNegate(line string) string {
 
 func (d frr) transact(ctx context.Context, cli *terminal, t transaction) error {
 	return lineByLine(ctx, t, func(ctx context.Context, commands []command) error {
-		return sendFiltered(ctx, cli, commands, cli.sender(d.refused))
+		return sendFiltered(ctx, cli, commands, d.sender(cli))
 	})
 }
 

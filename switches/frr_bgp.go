@@ -1,7 +1,9 @@
 package switches
 
 import (
+	"context"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -60,4 +62,43 @@ func frrNeighbours(running []statement, port string) map[statement]bool {
 		}
 	}
 	return found
+}
+
+// frrRefreshes are for the neighbours that were there and whose lists of what they may announce
+// change: FRR holds the routes that are there against them when it is told to clear the session.
+// Its description marks a neighbour for which that is done: it goes before the lists change and
+// comes after, so that it is missing where a session breaks off in between.
+func frrRefreshes(have, want []statement) (marks []statement, clears []string) {
+	there := indentedEdit{neighbour: frrNeighbourOf}.neighbours(have)
+	for _, s := range want {
+		who, text, is := neighbourOf(s)
+		if !is || !strings.HasPrefix(text, "description ") || !there[who] {
+			continue
+		}
+		const direction = "in" // what it is told follows the list
+		if !slices.Contains(have, s) || len(difference(policy(have, who, direction), policy(want, who, direction))) > 0 {
+			marks, clears = append(marks, s), append(clears, clearing(who, softly+direction))
+		}
+	}
+	return marks, clears
+}
+
+// sender sends what clears a session besides configuration mode.
+func (d frr) sender(cli *terminal) sender {
+	configure := cli.sender(d.refused)
+	return func(ctx context.Context, commands []command) error {
+		for {
+			n := slices.IndexFunc(commands, func(c command) bool { return strings.HasPrefix(c.text, "clear ") })
+			if n < 0 {
+				return configure(ctx, commands)
+			}
+			if err := configure(ctx, commands[:n]); err != nil {
+				return err
+			}
+			if err := refresh(ctx, cli, commands[n], d.refused); err != nil {
+				return err
+			}
+			commands = commands[n+1:]
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -139,6 +140,59 @@ func TestAddressFamiliesOfNeighbours(t *testing.T) {
 		}
 		active()
 	}
+}
+
+// What a host may announce counts for what it has announced, too: a block that is taken from it is
+// withdrawn, and one that it announced early comes in. Its session lasts, if it can be asked again.
+func TestRevokedBlockIsWithdrawn(t *testing.T) {
+	rig := newRig(t)
+	rig.device.ASN = 65000
+	const port = "swp20"
+	host := speakingHost(t, rig, port, "198.51.100.61/31")
+	intent := tenantOn(port, "198.51.100.60/31")
+	accepting := func(blocks ...string) switches.Intent {
+		intent.BGP = &switches.BGP{ASN: 65010, Accept: prefixes(blocks...), MaxPrefixes: 10}
+		return intent
+	}
+	const stays, goes = "203.0.113.0/28", "203.0.113.16/28"
+	rig.apply(t, accepting(stays, goes))
+	configureByHand(t, host, "router bgp 65010", "bgp router-id 192.0.2.3", "no bgp ebgp-requires-policy", "no bgp network import-check",
+		"neighbor 198.51.100.60 remote-as 65000", "neighbor 198.51.100.60 timers connect 1",
+		"address-family ipv4 unicast", "network "+stays, "network "+goes)
+	routed := func(goesIs bool) func() bool {
+		return func() bool {
+			routes := rig.vtysh(t, "show ip route bgp")
+			return strings.Contains(routes, stays) && strings.Contains(routes, goes) == goesIs
+		}
+	}
+	await(t, "the routes to both", routed(true))
+	rig.apply(t, accepting(stays))
+	await(t, "the end of the route to what was revoked", routed(false))
+	rig.apply(t, accepting(stays, goes))
+	await(t, "the route to what is allowed again", routed(true))
+	expect(t, rig.vtysh(t, "show bgp neighbors 198.51.100.61"), "Connections established 1; dropped 0")
+
+	// Wherever a session breaks off, the next one has the list count.
+	b := &bench{device: rig.device, dial: rig.namespace.Dial}
+	var whole [2]atomic.Int64
+	_, err := applyOver(t, b, accepting(stays), fragile(b.dial, &whole, [2]int64{-1, -1}))
+	check(t, err)
+	await(t, "the end of the route to what was revoked", routed(false))
+	const cuts = 16
+	for n := range cuts {
+		blocks := []string{stays, goes}[:1+(n+1)%2]
+		_, _ = applyOver(t, b, accepting(blocks...), fragile(b.dial, new([2]atomic.Int64), [2]int64{whole[0].Load() * int64(n+cuts/2) / (3 * cuts / 2), -1}))
+		rig.apply(t, accepting(blocks...))
+		await(t, fmt.Sprintf("what %q allow, after cut %d of %d,", blocks, n, cuts), routed(len(blocks) == 2))
+	}
+
+	// A host that knows nothing of RFC 2918 has its session reset.
+	configureByHand(t, host, "router bgp 65010", "neighbor 198.51.100.60 dont-capability-negotiate")
+	rig.vtysh(t, "clear bgp ipv4 unicast 198.51.100.61")
+	rig.apply(t, accepting(stays, goes))
+	await(t, "the routes to both", routed(true))
+	rig.apply(t, accepting(stays))
+	await(t, "the end of the route to what was revoked", routed(false))
 }
 
 // A neighbour that a session left bare when it broke off, or that somebody made, is the port's as

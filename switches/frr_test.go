@@ -105,6 +105,8 @@ func TestEditFRR(t *testing.T) {
 	speaker.BGP = &BGP{ASN: 65010, Password: "correct-horse", Accept: parse("192.0.2.64/28"), MaxPrefixes: 10}
 	renumbered := speaker
 	renumbered.BGP = &BGP{ASN: 65011, Password: "correct-horse", Accept: parse("192.0.2.64/28"), MaxPrefixes: 20}
+	moved := speaker
+	moved.BGP = &BGP{ASN: 65010, Password: "correct-horse", Accept: parse("192.0.2.80/28"), MaxPrefixes: 10}
 	for _, test := range []struct {
 		name     string
 		from, to Intent
@@ -215,6 +217,17 @@ func TestEditFRR(t *testing.T) {
 			"no ip prefix-list ferrodur-swp1-in4 seq 100000 deny 0.0.0.0/0 le 32",
 			"no ip prefix-list ferrodur-swp1-in4 seq 5 permit 192.0.2.64/28 le 32",
 		}},
+		{"other announcements", speaker, moved, []string{
+			"router bgp 65000",
+			"no neighbor 203.0.113.1 description ferrodur swp1",
+			"exit",
+			"no ip prefix-list ferrodur-swp1-in4 seq 5 permit 192.0.2.64/28 le 32",
+			"ip prefix-list ferrodur-swp1-in4 seq 5 permit 192.0.2.80/28 le 32",
+			"clear bgp ipv4 unicast 203.0.113.1 soft in",
+			"router bgp 65000",
+			"neighbor 203.0.113.1 description ferrodur swp1",
+			"exit",
+		}},
 		{"another AS number, and more", speaker, renumbered, []string{
 			"router bgp 65000",
 			"neighbor 203.0.113.1 remote-as 65011",
@@ -229,6 +242,22 @@ func TestEditFRR(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) { wantEdit(t, frr{}, test.from, test.to, test.want) })
+	}
+}
+
+// A session may have broken off before a list was made to count.
+func TestEditFRRWithoutAMark(t *testing.T) {
+	speaker := Intent{
+		Port: "swp1", Profile: Tenant, Addresses: parse("203.0.113.0/31"), BGP: &BGP{ASN: 65010, Accept: parse("192.0.2.64/28"), MaxPrefixes: 10},
+	}
+	all, err := frr{}.render(Device{ASN: 65000}, speaker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := without(all, []statement{under("router bgp 65000", "neighbor 203.0.113.1 description ferrodur swp1")})
+	want := []string{"clear bgp ipv4 unicast 203.0.113.1 soft in", "router bgp 65000", "neighbor 203.0.113.1 description ferrodur swp1", "exit"}
+	if got := (frr{}).edit("swp1", section{owned: have}, all); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

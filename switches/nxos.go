@@ -281,7 +281,7 @@ func (d nxos) refreshAll(ctx context.Context, cli *terminal) error {
 		if !is || !strings.HasPrefix(text, "description "+peer("")) {
 			continue
 		}
-		if _, err := cli.say(ctx, clearing(who, ciscoSoft+"in")); err != nil {
+		if _, err := cli.say(ctx, clearing(who, softly+"in")); err != nil {
 			return err
 		}
 	}
