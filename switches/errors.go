@@ -28,6 +28,10 @@ var (
 	// ErrLocked says that someone else is changing the switch's configuration and keeps
 	// others out. Try again later.
 	ErrLocked = errors.New("switch's configuration is locked by someone else")
+	// ErrNotUndone says that a change failed, and that undoing it did, too: the ports are
+	// neither what they were nor what they were to be, and the switch was not told to start
+	// so. An operator has to look.
+	ErrNotUndone = errors.New("ports could not be put back as they were")
 	// ErrUnreadable says that the switch's configuration could not be read as a whole, so
 	// that nothing may be concluded from it.
 	ErrUnreadable = errors.New("configuration is incomplete or in an unknown form")

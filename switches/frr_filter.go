@@ -193,7 +193,8 @@ func nftEdit(port string, have, want []statement) []string {
 	}
 	commands = append(commands, "add chain inet ferrodur "+chain, "flush chain inet ferrodur "+chain)
 	for _, s := range want {
-		if line := s.line(); line == nftJump(port) {
+		// What a port is put back to may have been idle: what leads to it is there again.
+		if line := strings.TrimSuffix(s.line(), nftIdle); line == nftJump(port) {
 			commands = append(commands, fmt.Sprintf("add element inet ferrodur %s { %s }", nftMap, line))
 		} else {
 			_, rule, _ := strings.Cut(line, " ")

@@ -287,7 +287,9 @@ func (d sonic) transact(ctx context.Context, cli *terminal, t transaction) error
 	if undoable(err) {
 		// The ports' own rows first: a roll-back takes away what others have changed meanwhile.
 		if failed := t.undo(ctx, send); failed != nil {
-			err = errors.Join(err, failed, d.config(ctx, cli, "rollback "+sonicName))
+			if back := d.config(ctx, cli, "rollback "+sonicName); back != nil {
+				err = errors.Join(err, failed, back)
+			}
 		}
 	}
 	return errors.Join(err, d.config(ctx, cli, "delete-checkpoint "+sonicName))

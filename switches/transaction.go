@@ -47,11 +47,11 @@ func (c command) hide(err error) error {
 	return errors.New(clean(err.Error()))
 }
 
-// undoable tells whether a failure leaves a session in which the change can be undone.
+// undoable tells whether a failure leaves a session in which the change can be undone, or is.
 func undoable(err error) bool {
 	var refused *RefusedError
 	var mismatch *MismatchError
-	return errors.As(err, &refused) || errors.As(err, &mismatch)
+	return !errors.Is(err, ErrNotUndone) && (errors.As(err, &refused) || errors.As(err, &mismatch))
 }
 
 // lineByLine carries out a transaction on a platform whose lines take effect one by one.
@@ -115,7 +115,8 @@ func pause(ctx context.Context) error {
 // plan is the change of one port, thought out and not begun.
 type plan struct {
 	intent Intent
-	have   section     // before
+	was    []statement // owned, before
+	have   section     // the same, without what is to be sent again
 	want   []statement // owned, after
 	change Change
 }
@@ -182,8 +183,9 @@ func (s *Session) plan(l look, intent Intent) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
+	was := have.owned
 	if intent.BGP != nil && intent.BGP.Renew {
-		have.owned = slices.DeleteFunc(have.owned, statement.isSecret)
+		have.owned = slices.DeleteFunc(slices.Clone(was), statement.isSecret)
 	}
 	diff := difference(have.owned, want)
 	change := Change{
@@ -193,7 +195,7 @@ func (s *Session) plan(l look, intent Intent) (plan, error) {
 	for _, foreign := range have.foreign {
 		change.Foreign = append(change.Foreign, foreign.withoutSecrets())
 	}
-	return plan{intent: intent, have: have, want: want, change: change}, nil
+	return plan{intent: intent, was: was, have: have, want: want, change: change}, nil
 }
 
 // carryOut makes plans true together. Where the switch refuses some of them, the others
@@ -364,11 +366,20 @@ func (s *Session) verify(now look, p *plan) error {
 	return nil
 }
 
-// undo leads ports back to what they were before their plans.
+// undo leads ports back to what they were before their plans: ErrNotUndone where that fails,
+// too, on a switch that still answers.
 func (s *Session) undo(ctx context.Context, plans []*plan, send sender) error {
+	err := s.putBack(ctx, plans, send)
+	if err == nil || errors.Is(err, ErrUnreachable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNotUndone, err)
+}
+
+func (s *Session) putBack(ctx context.Context, plans []*plan, send sender) error {
 	now, err := s.look(ctx)
 	if err != nil {
-		return fmt.Errorf("the ports could not be put back as they were: %w", err)
+		return err
 	}
 	var back []*plan
 	for _, p := range plans {
@@ -376,12 +387,9 @@ func (s *Session) undo(ctx context.Context, plans []*plan, send sender) error {
 		if err != nil {
 			return err
 		}
-		if len(difference(found.owned, p.have.owned)) > 0 {
-			back = append(back, &plan{intent: p.intent, have: found, want: p.have.owned})
+		if len(difference(found.owned, p.was)) > 0 {
+			back = append(back, &plan{intent: p.intent, have: found, want: p.was})
 		}
 	}
-	if err := send(ctx, s.commands(now, back)); err != nil {
-		return fmt.Errorf("the ports could not be put back as they were: %w", err)
-	}
-	return nil
+	return send(ctx, s.commands(now, back))
 }
