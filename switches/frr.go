@@ -243,13 +243,12 @@ func (frr) settle(context.Context, *terminal) error { return nil }
 
 // save writes frr.conf, which takes watchfrr where vtysh's user may not write it.
 func (frr) save(ctx context.Context, cli *terminal) error {
-	const command = "write memory"
-	answer, err := cli.say(ctx, command)
-	if err != nil {
+	return saveNFT(ctx, cli, func() error {
+		const command = "write memory"
+		answer, err := cli.say(ctx, command)
+		if err == nil && !strings.Contains(answer, "[OK]") {
+			err = &RefusedError{Line: command, Answer: fmt.Sprintf("%q", answer)}
+		}
 		return err
-	}
-	if !strings.Contains(answer, "[OK]") {
-		return &RefusedError{Line: command, Answer: fmt.Sprintf("%q", answer)}
-	}
-	return saveNFT(ctx, cli)
+	})
 }

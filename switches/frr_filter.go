@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 )
@@ -256,14 +257,61 @@ func runNFT(ctx context.Context, cli *terminal, script string) error {
 	return err
 }
 
-// saveNFT keeps the table in a file that the switch loads when it starts. The file is
-// complete or the old one.
-func saveNFT(ctx context.Context, cli *terminal) error {
-	text, err := nftTable(ctx, cli)
+// saveNFT keeps the table in a file that the switch loads when it starts, and saves the rest
+// meanwhile, as sendFiltered sends: before the rest is saved the file has the coming rules,
+// too, and until it is the going ones. A switch that loses its power in between starts with
+// no port open without its filter.
+func saveNFT(ctx context.Context, cli *terminal, rest func() error) error {
+	now, err := nftTable(ctx, cli)
 	if err != nil {
 		return err
 	}
-	keep := "sudo -n install -D -m 0644 /dev/stdin " + nftFile + ".new && sudo -n mv " + nftFile + ".new " + nftFile
-	_, err = cli.run(ctx, whole(keep, text), text)
+	kept, err := cli.run(ctx, "[ ! -e "+nftFile+" ] || cat "+nftFile, "")
+	if err != nil {
+		return err
+	}
+	now, kept = strings.TrimSpace(now), strings.TrimSpace(kept)
+	both := now + nftGoing(now, kept)
+	if both != kept {
+		if err := keepNFT(ctx, cli, both); err != nil {
+			return err
+		}
+	}
+	if err := rest(); err != nil || both == now {
+		return err
+	}
+	return keepNFT(ctx, cli, now)
+}
+
+// nftGoing is what a file keeps of ports that have no rules any more. Of what the switch
+// would not start with, either, nothing is kept.
+func nftGoing(now, kept string) string {
+	has, err := readNFT(now)
+	had, broken := readNFT(kept)
+	if err != nil || broken != nil {
+		return ""
+	}
+	var text strings.Builder
+	for _, jump := range had {
+		chain := jump.header()
+		rules, _ := partition(had, chain)
+		if still, _ := partition(has, chain); !strings.Contains(jump.line(), ": jump ") || len(still) > 0 {
+			continue
+		}
+		fmt.Fprintf(&text, "\n%s {\n\tmap %s {\n\t\ttype ifname : verdict\n\t\telements = { %s }\n\t}\n\n\t%s {\n", nftTableName, nftMap, jump.line(), chain.line())
+		for _, s := range without(rules, []statement{jump}) {
+			_, rule, _ := strings.Cut(s.line(), " ")
+			text.WriteString("\t\t" + rule + "\n")
+		}
+		text.WriteString("\t}\n}")
+	}
+	return text.String()
+}
+
+// keepNFT: the file is complete or the old one, and on the disk.
+func keepNFT(ctx context.Context, cli *terminal, text string) error {
+	const added = nftFile + ".new"
+	keep := "sudo -n install -D -m 0644 /dev/stdin " + added + " && sync " + added + " && sudo -n mv " + added + " " + nftFile + " && sync " + path.Dir(nftFile)
+	_, err := cli.run(ctx, whole(keep, text), text)
 	return err
 }

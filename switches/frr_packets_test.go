@@ -2,10 +2,14 @@ package switches_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,6 +81,55 @@ func TestFiltersAreKept(t *testing.T) {
 	if after := rig.filters(t); after != before {
 		t.Errorf("before the power cut the filters were\n%s\nand after it\n%s", before, after)
 	}
+}
+
+// A switch that loses its power while it is told what to start with starts with no port open
+// without its filter.
+func TestFiltersAreKeptInTime(t *testing.T) {
+	rig := newRig(t)
+	open := func(n int) switches.Intent { return intentsOf(port(n))["filtered"] }
+	shut := func(n int) switches.Intent { return intentsOf(port(n))["quarantine"] }
+	apply := func(intents ...switches.Intent) error {
+		session := rig.open(t)
+		defer session.Close()
+		_, err := session.Apply(t.Context(), intents...)
+		return err
+	}
+	for _, step := range []struct {
+		name     string
+		from, to []switches.Intent
+		keeps    string // what the disk has failed to
+	}{
+		{"filters that come", []switches.Intent{shut(1)}, []switches.Intent{open(1)}, "/etc/nftables.d"},
+		{"ports that are opened", []switches.Intent{shut(1)}, []switches.Intent{open(1)}, "/etc/frr"},
+		{"filters that go", []switches.Intent{open(1)}, []switches.Intent{shut(1)}, "/etc/nftables.d"},
+		{"ports that are shut", []switches.Intent{open(1)}, []switches.Intent{shut(1)}, "/etc/frr"},
+		{"both at once", []switches.Intent{open(1), shut(2)}, []switches.Intent{shut(1), open(2)}, "/etc/frr"},
+	} {
+		check(t, apply(step.from...))
+		besides(t, rig.namespace, "zebra", "mount", "-o", "remount,bind,ro", step.keeps)
+		if err := apply(step.to...); err == nil {
+			t.Errorf("%s: saved to a disk that keeps nothing", step.name)
+		}
+		besides(t, rig.namespace, "zebra", "mount", "-o", "remount,bind,rw", step.keeps)
+		filters, err := os.ReadFile(filepath.Join(rig.config.Dir, "nftables.d", "ferrodur.nft"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		for n := 1; n <= 2; n++ {
+			_, config, _ := strings.Cut(rig.startup(t), "interface "+port(n)+"\n")
+			config, _, _ = strings.Cut(config, "exit\n")
+			if strings.Contains(config, "ip address ") && !strings.Contains(string(filters), "jump port-"+port(n)) {
+				t.Errorf("%s: the switch would start with %s\n%sand the filters\n%s", step.name, port(n), config, filters)
+			}
+		}
+	}
+	check(t, tor.Stop(t.Context(), rig.config.Dir))
+	_, err := tor.Start(t.Context(), rig.config)
+	check(t, err)
+	expect(t, rig.filters(t), "jump port-"+port(1), "jump port-"+port(2))
+	check(t, apply(shut(1), open(2)))
+	expectNot(t, rig.filters(t), port(1))
 }
 
 // far makes a host at a new port of the switch.
