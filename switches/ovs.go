@@ -13,8 +13,7 @@ import (
 
 // ovs is the driver for Open vSwitch, whose database ovs-vsctl(8) changes in one
 // transaction. The user that logs in has a shell and may run ovs-vsctl by sudo without a
-// password. It was tried with Open vSwitch 3.1. The database is kept on disk: there is
-// nothing to save. Ports are switched; what routes is not Open vSwitch's. For bonds see
+// password. It was tried with Open vSwitch 3.1. The database is kept on disk. Ports are switched; what routes is not Open vSwitch's. For bonds see
 // ovs_bond.go.
 //
 // The columns are those of ovs-vswitchd.conf.db(5), tables Port and Interface.
@@ -73,9 +72,20 @@ func (d ovs) ports(ctx context.Context, cli *terminal) (map[string]bool, error) 
 	return ports, nil
 }
 
-func (ovs) running(ctx context.Context, cli *terminal) (string, error) {
-	return cli.run(ctx, fmt.Sprintf("sudo -n ovs-vsctl --timeout=20 --format=json -- --columns=%s list Port -- --columns=%s list Interface",
-		strings.Join(ovsColumns["Port"], ","), strings.Join(ovsColumns["Interface"], ",")), "")
+func (d ovs) running(ctx context.Context, cli *terminal) (string, error) {
+	return d.vsctl(ctx, cli, fmt.Sprintf("--format=json -- --columns=%s list Port -- --columns=%s list Interface",
+		strings.Join(ovsColumns["Port"], ","), strings.Join(ovsColumns["Interface"], ",")))
+}
+
+// vsctl runs ovs-vsctl: ErrUnreachable where the database is away, or is not carried out in time.
+// A signal ends ovs-vsctl then.
+func (ovs) vsctl(ctx context.Context, cli *terminal, commands string) (string, error) {
+	output, err := cli.run(ctx, "sudo -n ovs-vsctl --timeout=20 "+commands, "")
+	var refused *RefusedError
+	if errors.As(err, &refused) && strings.Contains(refused.Answer, "database connection failed") {
+		err = fmt.Errorf("%w: %s", ErrUnreachable, refused.Answer)
+	}
+	return output, err
 }
 
 func (ovs) read(text string) ([]statement, error) {
@@ -237,7 +247,7 @@ func (d ovs) transact(ctx context.Context, cli *terminal, t transaction) error {
 		if err != nil || len(texts) == 0 {
 			return err
 		}
-		_, err = cli.run(ctx, "sudo -n ovs-vsctl --timeout=20 -- "+strings.Join(texts, " -- "), "")
+		_, err = d.vsctl(ctx, cli, "-- "+strings.Join(texts, " -- "))
 		return err
 	})
 }
@@ -245,7 +255,15 @@ func (d ovs) transact(ctx context.Context, cli *terminal, t transaction) error {
 // settle: a transaction that broke off is in effect as a whole, or not at all.
 func (ovs) settle(context.Context, *terminal) error { return nil }
 
-func (ovs) save(context.Context, *terminal) error { return nil }
+// save waits until ovs-vswitchd has carried out what the database says, which a session that broke
+// off may have left to be done.
+func (d ovs) save(ctx context.Context, cli *terminal) error {
+	asked, err := d.vsctl(ctx, cli, "get Open_vSwitch . next_cfg")
+	if err == nil {
+		_, err = d.vsctl(ctx, cli, "wait-until Open_vSwitch . "+inShell("cur_cfg>="+strings.TrimSpace(asked)))
+	}
+	return err
+}
 
 // ovsRow is a row of the database: values by column, in the notation of RFC 7047 §5.1.
 type ovsRow map[string]any

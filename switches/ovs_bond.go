@@ -112,7 +112,7 @@ func (d ovs) bonds(ctx context.Context, cli *terminal, commands []command) (text
 				return nil, err
 			}
 		}
-		bridge, err := cli.run(ctx, "sudo -n ovs-vsctl --timeout=20 iface-to-br "+inShell(c.port), "")
+		bridge, err := d.vsctl(ctx, cli, "iface-to-br "+inShell(c.port))
 		if err != nil {
 			return nil, err
 		}

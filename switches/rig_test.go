@@ -164,19 +164,25 @@ func (r *rig) onSwitch(t *testing.T, program string, arguments ...string) string
 // besides runs a program in all namespaces of another one, which runs on a switch.
 func besides(t *testing.T, namespace netns.Namespace, other, program string, arguments ...string) string {
 	t.Helper()
+	pid := fmt.Sprint(pidOf(t, namespace, other))
+	output, err := namespace.Run(t.Context(), "nsenter", append([]string{"--target", pid, "--all", program}, arguments...)...)
+	check(t, err)
+	return string(output)
+}
+
+// pidOf is the process of a program in a namespace.
+func pidOf(t *testing.T, namespace netns.Namespace, program string) int {
+	t.Helper()
 	pids, err := namespace.PIDs()
 	check(t, err)
 	for _, pid := range pids {
 		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-		if strings.TrimSpace(string(name)) != other {
-			continue
+		if strings.TrimSpace(string(name)) == program {
+			return pid
 		}
-		output, err := namespace.Run(t.Context(), "nsenter", append([]string{"--target", fmt.Sprint(pid), "--all", program}, arguments...)...)
-		check(t, err)
-		return string(output)
 	}
-	t.Fatalf("no %s in %s", other, namespace)
-	return ""
+	t.Fatalf("no %s in %s", program, namespace)
+	return 0
 }
 
 // filters are the rules of Ferrodur's ports.

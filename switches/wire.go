@@ -117,7 +117,7 @@ func (w *wire) openTerminal(program string) error {
 
 // run runs a program beside the terminal, and returns what it says. Its input may hold what
 // its arguments, which others can see, must not. *RefusedError with its complaint if it
-// fails.
+// fails; what a signal has ended has refused nothing.
 func (w *wire) run(program, input string) (output string, err error) {
 	session, err := w.client.NewSession()
 	if err != nil {
@@ -128,10 +128,17 @@ func (w *wire) run(program, input string) (output string, err error) {
 	session.Stdin, session.Stdout, session.Stderr = strings.NewReader(input), &said, &complaint
 	err = session.Run(program)
 	var exit *ssh.ExitError
-	if errors.As(err, &exit) {
+	if errors.As(err, &exit) && !killed(exit) {
 		return "", &RefusedError{Line: program, Answer: strings.TrimSpace(complaint.String())}
 	}
 	return said.String(), err
+}
+
+// killed tells whether a signal has ended a program, or one that its shell has started (IEEE
+// 1003.1, XCU §2.8.2).
+func killed(exit *ssh.ExitError) bool {
+	const signal, signals = 128, 64
+	return exit.Signal() != "" || exit.ExitStatus() > signal && exit.ExitStatus() <= signal+signals
 }
 
 // errSeen ends the exchange of keys when the host's is known.
