@@ -168,6 +168,8 @@ func readNFT(text string) ([]statement, error) {
 		case line == "}" && len(inside) > 0:
 			inside = inside[:len(inside)-1]
 		case line != "":
+			// nftables 1.1.4 and later say "check" where it is only asked whether there is a route.
+			line = strings.Replace(line, " check missing ", " oif missing ", 1)
 			all = append(all, nftNumbered(at, count[at], line))
 			count[at]++
 		}
