@@ -28,6 +28,9 @@ var (
 	// ErrLocked says that someone else is changing the switch's configuration and keeps
 	// others out. Try again later.
 	ErrLocked = errors.New("switch's configuration is locked by someone else")
+	// ErrNotReady says that the switch answers, and that some of it is starting, or down: what it
+	// shows and saves is not the whole. Try again later.
+	ErrNotReady = errors.New("a part of the switch is starting or down")
 	// ErrNotUndone says that a change failed, and that undoing it did, too: the ports are
 	// neither what they were nor what they were to be, and the switch was not told to start
 	// so. An operator has to look.

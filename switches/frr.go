@@ -51,9 +51,37 @@ func (frr) refused(answer string) bool {
 	return false
 }
 
+// ready asks watchfrr, without which FRR is not run: ErrNotReady unless every daemon is up, which
+// watchfrr says of none before all have read their configuration. What vtysh shows meanwhile looks
+// whole, and is not.
+func (frr) ready(ctx context.Context, cli *terminal) error {
+	answer, err := cli.say(ctx, "show watchfrr")
+	if err != nil {
+		return err
+	}
+	up := 0
+	for line := range strings.Lines(answer) {
+		fields := strings.Fields(line) // zebra Up
+		switch {
+		case len(fields) < 2 || strings.Contains(line, ":"):
+		case strings.HasPrefix(fields[1], "Up"):
+			up++
+		default:
+			return fmt.Errorf("%w: %s", ErrNotReady, strings.Join(fields, " "))
+		}
+	}
+	if up == 0 {
+		return fmt.Errorf("%w: no daemon is up", ErrNotReady)
+	}
+	return nil
+}
+
 // ports leaves out what vtysh calls "pseudo interface": it lets one configure interfaces
 // that do not exist.
-func (frr) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
+func (d frr) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
+	if err := d.ready(ctx, cli); err != nil {
+		return nil, err
+	}
 	answer, err := cli.say(ctx, "show interface")
 	if err != nil {
 		return nil, err
@@ -73,13 +101,17 @@ func (frr) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
 	return ports, nil
 }
 
-func (frr) running(ctx context.Context, cli *terminal) (string, error) {
+// running is whole if all daemons were up before, when ports asked, and still are.
+func (d frr) running(ctx context.Context, cli *terminal) (string, error) {
 	routing, err := cli.say(ctx, "show running-config")
 	if err != nil {
 		return "", err
 	}
 	filters, err := nftTable(ctx, cli)
-	return routing + "\n" + filters, err
+	if err != nil {
+		return "", err
+	}
+	return routing + "\n" + filters, d.ready(ctx, cli)
 }
 
 // read: the last line of vtysh's is "end"; the table of filters follows.
@@ -246,7 +278,11 @@ func (frr) save(ctx context.Context, cli *terminal) error {
 	return saveNFT(ctx, cli, func() error {
 		const command = "write memory"
 		answer, err := cli.say(ctx, command)
-		if err == nil && !strings.Contains(answer, "[OK]") {
+		switch {
+		case err != nil:
+		case strings.Contains(answer, "Not all daemons are up"):
+			err = fmt.Errorf("%w: %q", ErrNotReady, answer)
+		case !strings.Contains(answer, "[OK]"):
 			err = &RefusedError{Line: command, Answer: fmt.Sprintf("%q", answer)}
 		}
 		return err

@@ -136,7 +136,7 @@ type Result struct {
 
 // Read returns what ports are, in their order; without names, all ports, by name. The
 // whole answers of a switch are read once. A result's error is ErrUnknownPort.
-// Errors: ErrUnreadable, ErrUnreachable.
+// Errors: ErrUnreadable, ErrUnreachable, ErrNotReady.
 func (s *Session) Read(ctx context.Context, ports ...string) ([]Result, error) {
 	now, err := s.look(ctx)
 	if err != nil {
