@@ -144,7 +144,7 @@ func frrCanonical(s statement) statement {
 func (frr) section(running []statement, port string) section {
 	var found section
 	leads := nftLeads(running)
-	peers := frrNeighbours(running, port)
+	peers, ends := frrNeighbours(running, port), frrEnds(running, port)
 	for _, s := range running {
 		line := s.line()
 		fields := strings.Fields(line)
@@ -165,6 +165,8 @@ func (frr) section(running []statement, port string) section {
 			} else {
 				found.foreign = append(found.foreign, s)
 			}
+		case s.header() == "" && len(fields) > 3 && fields[1] == "route" && ends[fields[3]]: // to the host, by whatever way
+			found.foreign = append(found.foreign, s)
 		case len(fields) > 2 && fields[1] == "prefix-list" && isNamed(fields[2], port),
 			isNeighbour && peers[who],
 			s.in(nftChain(port)):

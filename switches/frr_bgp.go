@@ -47,14 +47,7 @@ func frrNeighbourOf(s statement) (who statement, is bool) {
 // frrNeighbours are a port's: those that say so, and those at the other ends of its links, which
 // a session may have left without a description when it broke off.
 func frrNeighbours(running []statement, port string) map[statement]bool {
-	found := neighbours(running, port)
-	ends := map[string]bool{}
-	for _, s := range running {
-		address, is := frrAddress(s.line())
-		if is && address.Bits() == address.Addr().BitLen()-1 && s.header() == under("interface "+port) {
-			ends[Intent{Addresses: []netip.Prefix{address}}.Links()[0].Host.String()] = true
-		}
-	}
+	found, ends := neighbours(running, port), frrEnds(running, port)
 	for _, s := range running {
 		who, is := frrNeighbourOf(s)
 		if is && ends[strings.TrimPrefix(who.line(), "neighbor ")] && !strings.Contains(who.parts()[0], " vrf ") {
@@ -62,6 +55,18 @@ func frrNeighbours(running []statement, port string) map[statement]bool {
 		}
 	}
 	return found
+}
+
+// frrEnds are the other ends of a port's links.
+func frrEnds(running []statement, port string) map[string]bool {
+	ends := map[string]bool{}
+	for _, s := range running {
+		address, is := frrAddress(s.line())
+		if is && address.Bits() == address.Addr().BitLen()-1 && s.header() == under("interface "+port) {
+			ends[Intent{Addresses: []netip.Prefix{address}}.Links()[0].Host.String()] = true
+		}
+	}
+	return ends
 }
 
 // frrRefreshes are for the neighbours that were there and whose lists of what they may announce

@@ -27,7 +27,8 @@ const (
 	nftDrop    = "drop"
 )
 
-// nftFrame makes what all ports have in common, if it is not there.
+// nftFrame makes what all ports have in common, if it is not there. A table that is added without
+// flags is dormant no longer.
 const nftFrame = `add table inet ferrodur
 add map inet ferrodur ports { type ifname : verdict; }
 add chain inet ferrodur hosts { type filter hook prerouting priority raw; policy accept; }
@@ -48,8 +49,11 @@ const nftIdle = ", where nothing leads to"
 // nftLeads tells whether packets are led to the ports' chains.
 func nftLeads(running []statement) bool {
 	inside, _ := partition(running, nftHosts[0].header())
-	return slices.Equal(inside, nftHosts)
+	return slices.Equal(inside, nftHosts) && !slices.Contains(running, nftDormant)
 }
+
+// nftDormant is a table that filters nothing.
+var nftDormant = nftNumbered(under(nftTableName), 0, "flags dormant")
 
 // nftNeighbours let through what neighbour discovery needs (RFC 4861 §4): it asks for an
 // address from none.
@@ -66,6 +70,10 @@ func nftChainName(port string) string { return "port-" + tag(port) }
 
 // nftJump sends what comes from a port through its chain.
 func nftJump(port string) string { return fmt.Sprintf("%q : jump %s", port, nftChainName(port)) }
+
+// nftVerdict tells whether a line is what is done with packets of a port, be it a jump or what
+// somebody else has put there.
+func nftVerdict(line, port string) bool { return strings.HasPrefix(line, fmt.Sprintf("%q : ", port)) }
 
 // nftRules are the rules of a port, in the words that nft lists them in. They are numbered,
 // for their order matters.
@@ -147,7 +155,7 @@ func nftTable(ctx context.Context, cli *terminal) (string, error) {
 }
 
 // readNFT takes such a list apart: ErrUnreadable if it is not whole. The entries of the map
-// are those of the chains that they lead to.
+// are those of the chains of the ports that they are for.
 func readNFT(text string) ([]statement, error) {
 	var all []statement
 	var inside []string
@@ -156,11 +164,12 @@ func readNFT(text string) ([]statement, error) {
 		line = strings.TrimSpace(line)
 		at := under(inside...)
 		switch {
-		case strings.Contains(line, ": jump "):
+		case len(inside) > 0 && inside[len(inside)-1] == "map "+nftMap && strings.Contains(line, "\" : "):
 			line = strings.Trim(strings.TrimPrefix(line, "elements = "), "{} ")
 			for entry := range strings.SplitSeq(line, ",") {
-				if _, chain, is := strings.Cut(entry, ": jump "); is {
-					all = append(all, under(nftTableName, "chain "+chain, strings.TrimSpace(entry)))
+				entry = strings.TrimSpace(entry)
+				if port, _, is := strings.Cut(strings.TrimPrefix(entry, "\""), "\" : "); is {
+					all = append(all, nftChain(port).with(entry))
 				}
 			}
 		case strings.HasSuffix(line, "{"):
@@ -187,14 +196,22 @@ func nftEdit(port string, have, want []statement) []string {
 	}
 	chain := nftChainName(port)
 	var commands []string
-	jumps := func(s statement) bool { return strings.HasPrefix(s.line(), nftJump(port)) }
-	if len(want) == 0 && slices.ContainsFunc(have, jumps) {
-		commands = append(commands, fmt.Sprintf("delete element inet ferrodur %s { %q }", nftMap, port))
-	}
+	forget := fmt.Sprintf("delete element inet ferrodur %s { %q }", nftMap, port)
 	if len(want) == 0 {
-		return nftCommands(append(commands, "delete chain inet ferrodur "+chain))
+		if slices.ContainsFunc(have, func(s statement) bool { return nftVerdict(s.line(), port) }) {
+			commands = append(commands, forget)
+		}
+		if slices.ContainsFunc(have, func(s statement) bool { return !nftVerdict(s.line(), port) }) {
+			commands = append(commands, "delete chain inet ferrodur "+chain)
+		}
+		return nftCommands(commands)
 	}
 	commands = append(commands, "add chain inet ferrodur "+chain, "flush chain inet ferrodur "+chain)
+	for _, s := range have {
+		if nftVerdict(s.line(), port) && !strings.HasPrefix(s.line(), nftJump(port)) {
+			commands = append(commands, "flush chain inet ferrodur "+chain+"; "+forget) // at once with what comes
+		}
+	}
 	for _, s := range want {
 		// What a port is put back to may have been idle: what leads to it is there again.
 		if line := strings.TrimSuffix(s.line(), nftIdle); line == nftJump(port) {

@@ -184,6 +184,8 @@ func TestFiltersSwitchedOff(t *testing.T) {
 	for name, command := range map[string][]string{
 		"switched off": {"flush", "chain", "inet", "ferrodur", "hosts"},
 		"gone past":    {"insert", "rule", "inet", "ferrodur", "hosts", "iifname", port(1), "accept"},
+		"asleep":       {"add table inet ferrodur { flags dormant; }"},
+		"let through":  {fmt.Sprintf("delete element inet ferrodur ports { %[1]q }; add element inet ferrodur ports { %[1]q : accept }", port(1))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := rig.namespace.Run(t.Context(), "nft", command...)
