@@ -261,6 +261,20 @@ func TestEditFRRWithoutAMark(t *testing.T) {
 	}
 }
 
+// A neighbour that somebody had shut is shut when it is put back.
+func TestEditFRRBackToAShutNeighbour(t *testing.T) {
+	want, err := frr{}.render(Device{ASN: 65000}, Intent{
+		Port: "swp1", Profile: Tenant, Addresses: parse("203.0.113.0/31"), BGP: &BGP{ASN: 65010, Accept: parse("192.0.2.64/28"), MaxPrefixes: 10},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = append(want, under("router bgp 65000", "neighbor 203.0.113.1 shutdown"))
+	if got := (frr{}).edit("swp1", section{}, want); slices.Contains(got, "no neighbor 203.0.113.1 shutdown") {
+		t.Errorf("got %q", got)
+	}
+}
+
 // The way back to a port without configuration takes the description, too.
 func TestEditFRRBackToNothing(t *testing.T) {
 	have, err := frr{}.render(Device{}, Intent{Port: "swp1", Profile: Quarantine, Description: "s1"})

@@ -66,7 +66,8 @@ type indentedEdit struct {
 // commands lead from have to want. A port is shut before anything is taken from it and
 // opened after everything is there: no packet meets a half-configured port. What depends
 // on another statement comes after it in want and in have, and goes before it. With the
-// header of a stanza all that stands in it goes.
+// header of a stanza all that stands in it goes. A BGP neighbour goes in one line, before what
+// bounds it, and is shut while it comes: no session meets half of its lists.
 func (e indentedEdit) commands(have, want []statement, shut statement) []string {
 	gone, added := without(have, want), without(want, have)
 	var w stanzaWriter
@@ -122,7 +123,7 @@ func (e indentedEdit) commands(have, want []statement, shut statement) []string 
 			shutPeers, there[who] = append(shutPeers, shutPeer), true
 		}
 	}
-	for _, s := range shutPeers {
+	for _, s := range without(shutPeers, want) {
 		w.write(s, e.negate(s.line()))
 	}
 	if going[shut] {
