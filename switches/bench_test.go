@@ -101,7 +101,7 @@ var benches = map[string]func(*testing.T) *bench{
 			},
 			running: func(t *testing.T) string {
 				return rig.onSwitch(t, "ovs-vsctl", "--columns=fail_mode", "list", "Bridge") +
-					rig.onSwitch(t, "ovs-vsctl", "--columns=name,tag,trunks,vlan_mode,external_ids,other_config", "list", "Port") +
+					rig.onSwitch(t, "ovs-vsctl", "--columns=name,tag,trunks,vlan_mode,protected,external_ids,other_config", "list", "Port") +
 					rig.onSwitch(t, "ovs-vsctl", "--columns=name,mtu_request", "list", "Interface")
 			},
 			announce: rig.announce,

@@ -38,9 +38,12 @@ const (
 	ovsMode        = "vlan_mode="
 	ovsMTU         = "mtu_request="
 
-	// A trunk of the reserved VLAN 4095 (IEEE 802.1Q-2018 §9.6) alone: nothing has that tag.
-	// The database has no other way to shut a port.
-	ovsNowhere = 4095
+	// The database cannot shut a port. One in quarantine is a trunk of the reserved VLAN 4095
+	// (IEEE 802.1Q-2018 §9.6) alone, which no port for a tenant is in; and protected, which keeps
+	// such ports apart: a host may send that tag, and Open vSwitch takes it. It goes out where all
+	// VLANs do, by uplinks without "trunks" and by the bridge's own port, if that has none.
+	ovsNowhere   = 4095
+	ovsProtected = "protected="
 )
 
 func ovsPort(port string) statement      { return statement("Port " + port) }
@@ -119,7 +122,7 @@ func (ovs) section(running []statement, port string) section {
 		owned, line := false, s.line()
 		switch s.header() {
 		case ovsPort(port):
-			owned = ovsOwned(line, ovsDescription, ovsTag, ovsTrunks, ovsMode)
+			owned = ovsOwned(line, ovsDescription, ovsTag, ovsTrunks, ovsMode, ovsProtected)
 		case ovsInterface(port):
 			owned = ovsOwned(line, ovsMTU)
 		case group:
@@ -158,7 +161,7 @@ func (ovs) render(_ Device, intent Intent) ([]statement, error) {
 	want = append(want, at.with(ovsDescription+ovsQuoted(intent.label())))
 	switch vlans := intent.VLANs; {
 	case intent.Profile == Quarantine:
-		want = append(want, at.with(ovsMode+"trunk"), at.with(ovsTrunks+ovsList(ovsNowhere)))
+		want = append(want, at.with(ovsMode+"trunk"), at.with(ovsTrunks+ovsList(ovsNowhere)), at.with(ovsProtected+"true"))
 	case vlans == nil: // of a port that is not as an intent would have it
 	case len(vlans.Tagged) == 0:
 		want = append(want, at.with(ovsMode+"access"), at.with(ovsTag+strconv.Itoa(vlans.Untagged)))
@@ -219,9 +222,12 @@ func (ovs) edit(port string, have section, want []statement) []string {
 	for _, s := range without(have.owned, want) {
 		if name := ovsName(s); !replaced[name] && !ended[s.header()] {
 			column, key, inMap := strings.Cut(name.line(), ":")
-			if inMap {
+			switch {
+			case inMap:
 				commands = append(commands, fmt.Sprintf("remove %s %s %s", s.header(), column, key))
-			} else {
+			case column+"=" == ovsProtected: // is never empty
+				commands = append(commands, fmt.Sprintf("set %s %sfalse", s.header(), ovsProtected))
+			default:
 				commands = append(commands, fmt.Sprintf("clear %s %s", s.header(), column))
 			}
 		}

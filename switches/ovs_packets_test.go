@@ -49,6 +49,7 @@ func TestFramesBetweenPorts(t *testing.T) {
 		{1, 200, nil}, // an access port takes no tags
 		{6, untagged, nil},
 		{6, 100, nil},
+		{6, 4095, nil}, // which the seventh would take, were they not kept apart
 		{8, untagged, nil},
 	} {
 		frame := []byte(strings.Repeat("ferrodur", 8))

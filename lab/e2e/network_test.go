@@ -109,7 +109,7 @@ func mustFindWrongCable(ctx context.Context, t *testing.T, vlan int) {
 	bridge := slices.IndexFunc(status.Switches, func(s rack.SwitchStatus) bool { return s.Name == rack.BridgeName })
 	namespace := netns.Namespace(status.Switches[bridge].Namespace)
 	must(t, namespace.AddTap(other))
-	onSwitch("add-port br0 %s -- set Port %s vlan_mode=trunk trunks=4095", other, other)
+	onSwitch("add-port br0 %s -- set Port %s vlan_mode=trunk trunks=4095 protected=true", other, other)
 
 	text, err := os.ReadFile(filepath.Join(world.Rack, "rack.yaml"))
 	must(t, err)

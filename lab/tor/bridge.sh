@@ -26,7 +26,7 @@ start_software() {
 	for port in $SWITCH_PORTS; do
 		# A port is new in quarantine: as it comes it would carry all VLANs.
 		ovs-vsctl get Port "$port" name >/dev/null 2>&1 ||
-			ovs-vsctl --timeout=20 add-port br0 "$port" -- set Port "$port" vlan_mode=trunk trunks=4095
+			ovs-vsctl --timeout=20 add-port br0 "$port" -- set Port "$port" vlan_mode=trunk trunks=4095 protected=true
 		# What comes from a port is Open vSwitch's, which takes it before this hook, and not the
 		# kernel's: that would answer there for the gateways, and route past all VLANs.
 		nft add table netdev ports
