@@ -16,7 +16,9 @@ import (
 //
 // The source filter is strict unicast reverse path forwarding (RFC 3704 §2.2): a packet is
 // dropped unless its source is routed back through the port that it came from. So it
-// follows the routes, those that a host announces among them.
+// follows the routes, those that a host announces among them. Where two ports lead to a host
+// the kernel looks at all of the ways back for IPv4, and for IPv6 at the one that the flow's
+// hash picks: IPv6 blocks of the host's are let through before.
 const (
 	nftTableName = "table inet ferrodur"
 	nftMap       = "ports"
@@ -83,10 +85,13 @@ func nftRules(intent Intent) []statement {
 	}
 	rules := slices.Clone(nftNeighbours)
 	if intent.SourceFilter {
+		if len(intent.Reach) == 0 { // who is bounded in that, too, has one port
+			rules = append(rules, nftBlocks(intent)...)
+		}
 		rules = append(rules, nftReverse)
 	}
 	for _, prefix := range sorted(intent.Reach) {
-		rules = append(rules, nftAccept(prefix))
+		rules = append(rules, nftAccept("daddr", prefix))
 	}
 	if len(intent.Reach) > 0 {
 		rules = append(rules, nftDrop)
@@ -98,13 +103,27 @@ func nftRules(intent Intent) []statement {
 	return all
 }
 
+// nftBlocks let through what comes from IPv6 blocks that are routed to the port, or may be.
+func nftBlocks(intent Intent) (rules []string) {
+	blocks := intent.Behind
+	if intent.BGP != nil {
+		blocks = slices.Concat(blocks, intent.BGP.Accept)
+	}
+	for _, block := range slices.Compact(sorted(blocks)) {
+		if block.Addr().Is6() && block.Bits() > 0 { // everything is no block of his
+			rules = append(rules, nftAccept("saddr", block))
+		}
+	}
+	return rules
+}
+
 func nftNumbered(chain statement, n int, rule string) statement {
 	return chain.with(fmt.Sprintf("%d %s", n+1, rule))
 }
 
-// nftAccept lets packets to a prefix through. nft knows addresses from prefixes, and a
+// nftAccept lets packets through that have an address in a prefix: "saddr" or "daddr". nft knows addresses from prefixes, and a
 // prefix of no length not at all.
-func nftAccept(prefix netip.Prefix) string {
+func nftAccept(address string, prefix netip.Prefix) string {
 	family := familyWord(prefix.Addr().Is4())
 	if family == "ipv6" {
 		family = "ip6"
@@ -115,9 +134,9 @@ func nftAccept(prefix netip.Prefix) string {
 	case prefix.Bits() == 0:
 		return "meta nfproto ipv6 accept"
 	case prefix.IsSingleIP():
-		return family + " daddr " + prefix.Addr().String() + " accept"
+		return family + " " + address + " " + prefix.Addr().String() + " accept"
 	}
-	return family + " daddr " + prefix.String() + " accept"
+	return family + " " + address + " " + prefix.String() + " accept"
 }
 
 // readNFT reads a rule of a port's into the intent.

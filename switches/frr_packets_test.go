@@ -68,6 +68,42 @@ func TestPacketsOfAHost(t *testing.T) {
 	}
 }
 
+// A host with two uplinks to one switch sends from its blocks by either: the kernel, which
+// has two ways back, does not think of the other one only.
+func TestPacketsOfTwoUplinks(t *testing.T) {
+	rig := newRig(t)
+	host := far(t, rig, "swp20", "h", "198.51.100.61/31", "2001:db8:0:20::1/127")
+	check(t, netns.Connect(netns.End{Namespace: rig.namespace, Interface: "swp22"}, netns.End{Namespace: host, Interface: "eth1"}))
+	check(t, host.AddAddress("eth1", netip.MustParsePrefix("2001:db8:0:22::1/127")))
+	check(t, host.AddRoute(netip.MustParsePrefix("::/0"), netip.MustParseAddr("2001:db8:0:20::")))
+	const other = "2001:db8:99::1"
+	world := far(t, rig, "swp21", "w", "192.0.2.65/31", "2001:db8:0:21::1/127", other+"/128")
+	check(t, world.AddRoute(netip.MustParsePrefix("2001:db8:8000::/56"), netip.MustParseAddr("2001:db8:0:21::")))
+	check(t, rig.namespace.Forward())
+	rig.apply(t, switches.Intent{
+		Port: "swp21", Profile: switches.Tenant, Description: "world", Addresses: prefixes("2001:db8:0:21::/127"), Behind: prefixes(other + "/128"),
+	})
+	for port, link := range map[string]string{"swp20": "2001:db8:0:20::/127", "swp22": "2001:db8:0:22::/127"} {
+		intent := tenantOn(port, link)
+		intent.Behind, intent.SourceFilter = prefixes("2001:db8:8000::/56"), true
+		if change := rig.apply(t, intent); !change.Running.Equal(intent) {
+			t.Fatalf("got %+v", change)
+		}
+	}
+	for n := 1; n <= 12; n++ {
+		from := fmt.Sprintf("2001:db8:8000::%x", n)
+		check(t, host.AddAddress("lo", netip.MustParsePrefix(from+"/128")))
+		if !arrives(t, host, world, from, other, 3*time.Second) {
+			t.Errorf("nothing came through from %s", from)
+		}
+	}
+	const borrowed = "2001:db8:bad::1"
+	check(t, host.AddAddress("lo", netip.MustParsePrefix(borrowed+"/128")))
+	if arrives(t, host, world, borrowed, other, 300*time.Millisecond) {
+		t.Errorf("a packet from %s came through", borrowed)
+	}
+}
+
 // The filters are there again after a power cut.
 func TestFiltersAreKept(t *testing.T) {
 	rig := newRig(t)
