@@ -2,6 +2,7 @@ package switches_test
 
 import (
 	"cmp"
+	"errors"
 	"context"
 	"fmt"
 	"net"
@@ -274,11 +275,16 @@ func (b *bench) open(t *testing.T) *switches.Session {
 // must applies an intent in a session of its own.
 func (b *bench) must(t *testing.T, intent switches.Intent) switches.Change {
 	t.Helper()
-	session := b.open(t)
-	defer session.Close()
-	change, err := applyOne(t, session, intent)
-	check(t, err)
-	return change
+	for end := time.Now().Add(10 * time.Second); ; {
+		session := b.open(t)
+		change, err := applyOne(t, session, intent)
+		session.Close()
+		if errors.Is(err, switches.ErrNotReady) && time.Now().Before(end) {
+			continue // as whoever configures a switch does
+		}
+		check(t, err)
+		return change
+	}
 }
 
 // rich is an intent for which the platform has much to say.

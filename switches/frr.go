@@ -71,7 +71,7 @@ func (frr) ready(ctx context.Context, cli *terminal) error {
 		}
 	}
 	if up == 0 {
-		return fmt.Errorf("%w: no daemon is up", ErrNotReady)
+		return fmt.Errorf("%w: vtysh knows of no daemon", ErrNotReady)
 	}
 	return nil
 }
