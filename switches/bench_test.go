@@ -2,8 +2,8 @@ package switches_test
 
 import (
 	"cmp"
-	"errors"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
