@@ -13,8 +13,8 @@ import (
 
 // ovs is the driver for Open vSwitch, whose database ovs-vsctl(8) changes in one
 // transaction. The user that logs in has a shell and may run ovs-vsctl by sudo without a
-// password. It was tried with Open vSwitch 3.1. The database is kept on disk. Ports are switched; what routes is not Open vSwitch's. For bonds see
-// ovs_bond.go.
+// password. It was tried with Open vSwitch 3.1. The database is kept on disk. Ports are
+// switched; what routes is not Open vSwitch's. For bonds see ovs_bond.go.
 //
 // The columns are those of ovs-vswitchd.conf.db(5), tables Port and Interface.
 type ovs struct{ linux }

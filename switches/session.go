@@ -178,8 +178,8 @@ func (s *Session) Diff(ctx context.Context, intents ...Intent) ([]Result, error)
 // afterwards, the transaction is undone, and done again without the port at fault.
 //
 // A result's error is Diff's, *RefusedError or *MismatchError.
-// Errors: Read's, ErrLocked, ErrNotUndone, after which nothing is saved. Apply may be repeated after each of them: ports that are done
-// are found done.
+// Errors: Read's, ErrLocked, ErrNotUndone, after which nothing is saved. Apply may be repeated
+// after each of them: ports that are done are found done.
 func (s *Session) Apply(ctx context.Context, intents ...Intent) ([]Result, error) {
 	results, err := s.apply(ctx, intents)
 	if err != nil {
