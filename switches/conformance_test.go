@@ -16,6 +16,7 @@ import (
 
 // TestConformance tries every driver in the same way.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	everywhere := map[string]func(*testing.T, *bench){
 		"every intent, from every other": everyIntent,
 		"foreign configuration stays":    foreignStays,

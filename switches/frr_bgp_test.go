@@ -21,6 +21,7 @@ import (
 // takes the one and not the other, tells it a default route and no more, and ends the
 // session when there is too much of it.
 func TestBGPWithAHost(t *testing.T) {
+	t.Parallel()
 	rig := newRig(t)
 	rig.device.ASN = 65000
 	const port = "swp20"
@@ -65,7 +66,7 @@ func TestBGPWithAHost(t *testing.T) {
 // speakingHost has an FRR of its own, at a new port of the switch.
 func speakingHost(t *testing.T, rig *rig, port string, addresses ...string) netns.Namespace {
 	t.Helper()
-	host := netns.Namespace(fmt.Sprintf("sswth%d", os.Getpid()))
+	host := rig.namespace + "-speaker"
 	t.Cleanup(func() { check(t, host.Delete()) })
 	check(t, host.Create())
 	check(t, netns.Connect(netns.End{Namespace: rig.namespace, Interface: port}, netns.End{Namespace: host, Interface: "eth0"}))
@@ -85,6 +86,7 @@ func speakingHost(t *testing.T, rig *rig, port string, addresses ...string) netn
 // FRR has neighbours exchange IPv4 routes whatever their address is, and asks for no filters of
 // them where somebody wants that: an IPv6 session carries IPv6 only.
 func TestIPv6SessionCarriesNoIPv4(t *testing.T) {
+	t.Parallel()
 	rig := newRig(t)
 	rig.device.ASN = 65000
 	const port = "swp20"
@@ -108,6 +110,7 @@ func TestIPv6SessionCarriesNoIPv4(t *testing.T) {
 // Which routes a neighbour exchanges is as it should be whatever the switch's defaults are, and
 // seen where it is not.
 func TestAddressFamiliesOfNeighbours(t *testing.T) {
+	t.Parallel()
 	rig := newRig(t)
 	rig.device.ASN = 65000
 	configureByHand(t, rig.namespace, "router bgp 65000")
@@ -145,6 +148,7 @@ func TestAddressFamiliesOfNeighbours(t *testing.T) {
 // What a host may announce counts for what it has announced, too: a block that is taken from it is
 // withdrawn, and one that it announced early comes in. Its session lasts, if it can be asked again.
 func TestRevokedBlockIsWithdrawn(t *testing.T) {
+	t.Parallel()
 	rig := newRig(t)
 	rig.device.ASN = 65000
 	const port = "swp20"
@@ -198,6 +202,7 @@ func TestRevokedBlockIsWithdrawn(t *testing.T) {
 // A neighbour that a session left bare when it broke off, or that somebody made, is the port's as
 // its address is: it is completed, or goes.
 func TestBareNeighbours(t *testing.T) {
+	t.Parallel()
 	rig := newRig(t)
 	rig.device.ASN = 65000
 	speaking := intentsOf(port(1))["BGP"]
@@ -226,6 +231,7 @@ func TestBareNeighbours(t *testing.T) {
 
 // Another AS number needs no other neighbour.
 func TestASNumberChanges(t *testing.T) {
+	t.Parallel()
 	rig := newRig(t)
 	rig.device.ASN = 65000
 	intent := intentsOf(port(1))["BGP"]
@@ -244,6 +250,7 @@ func TestASNumberChanges(t *testing.T) {
 // Where the switch asks for no filters a session without its own would let in anything: it is never
 // without.
 func TestNeighboursComeAndGoWithTheirLists(t *testing.T) {
+	t.Parallel()
 	rig := newRig(t)
 	rig.device.ASN = 65000
 	const port = "swp20"
@@ -292,6 +299,7 @@ func (s slow) Write(b []byte) (int, error) {
 
 // vtysh keeps what is typed in a file of the login's, for whoever reads that: not from Ferrodur.
 func TestFRRKeepsNoHistory(t *testing.T) {
+	t.Parallel()
 	rig := newRig(t)
 	rig.device.ASN = 65000
 	besides(t, rig.namespace, "zebra", "install", "-d", "-o", rig.config.User, "/run/home")

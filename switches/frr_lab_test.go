@@ -12,6 +12,7 @@ import (
 )
 
 func TestFRR(t *testing.T) {
+	t.Parallel()
 	shared := newRig(t)
 	for name, test := range map[string]func(*testing.T, *rig){
 		"life of a port":         lifeOfAPort,

@@ -21,6 +21,7 @@ import (
 // What a host may send is tried with packets, and not with configuration: to the boot
 // service, to another customer, from addresses of its own and from borrowed ones.
 func TestPacketsOfAHost(t *testing.T) {
+	t.Parallel()
 	rig := newRig(t)
 	host := far(t, rig, "swp20", "h", "198.51.100.61/31", "2001:db8:0:20::1/127", "203.0.113.65/32", "203.0.113.200/32", "2001:db8:bad::1/128")
 	world := far(t, rig, "swp21", "w", "192.0.2.65/31", "2001:db8:0:21::1/127", "192.0.2.10/32", "192.0.2.20/32", "2001:db8:99::1/128")
@@ -71,6 +72,7 @@ func TestPacketsOfAHost(t *testing.T) {
 // A host with two uplinks to one switch sends from its blocks by either: the kernel, which
 // has two ways back, does not think of the other one only.
 func TestPacketsOfTwoUplinks(t *testing.T) {
+	t.Parallel()
 	rig := newRig(t)
 	host := far(t, rig, "swp20", "h", "198.51.100.61/31", "2001:db8:0:20::1/127")
 	check(t, netns.Connect(netns.End{Namespace: rig.namespace, Interface: "swp22"}, netns.End{Namespace: host, Interface: "eth1"}))
@@ -106,6 +108,7 @@ func TestPacketsOfTwoUplinks(t *testing.T) {
 
 // The filters are there again after a power cut.
 func TestFiltersAreKept(t *testing.T) {
+	t.Parallel()
 	rig := newRig(t)
 	intent := intentsOf(port(1))["reaching"]
 	rig.apply(t, intent)
@@ -122,6 +125,7 @@ func TestFiltersAreKept(t *testing.T) {
 // A switch that loses its power while it is told what to start with starts with no port open
 // without its filter.
 func TestFiltersAreKeptInTime(t *testing.T) {
+	t.Parallel()
 	rig := newRig(t)
 	open := func(n int) switches.Intent { return intentsOf(port(n))["filtered"] }
 	shut := func(n int) switches.Intent { return intentsOf(port(n))["quarantine"] }
@@ -171,7 +175,7 @@ func TestFiltersAreKeptInTime(t *testing.T) {
 // far makes a host at a new port of the switch.
 func far(t *testing.T, rig *rig, port, name string, addresses ...string) netns.Namespace {
 	t.Helper()
-	host := netns.Namespace(fmt.Sprintf("sswt%d%s", os.Getpid(), name))
+	host := rig.namespace + netns.Namespace("-"+name)
 	t.Cleanup(func() { check(t, host.Delete()) })
 	check(t, host.Create())
 	check(t, netns.Connect(netns.End{Namespace: rig.namespace, Interface: port}, netns.End{Namespace: host, Interface: "eth0"}))
@@ -212,6 +216,7 @@ func arrives(t *testing.T, sender, receiver netns.Namespace, from, to string, wi
 
 // Filters that somebody switched off, or went past, are no longer what was asked for.
 func TestFiltersSwitchedOff(t *testing.T) {
+	t.Parallel()
 	rig := newRig(t)
 	intent := tenantOn(port(1), "198.51.100.0/31")
 	intent.SourceFilter = true

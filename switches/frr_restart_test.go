@@ -14,6 +14,7 @@ import (
 // A daemon of FRR's that is away, or that reads its configuration yet, is waited for: what the
 // others show is neither drift nor a missing port, and is not saved.
 func TestFRRRestarts(t *testing.T) {
+	t.Parallel()
 	rig := newRig(t)
 	rig.device.ASN = 65000
 	speaker := intentsOf(port(1))["BGP"]

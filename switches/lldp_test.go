@@ -16,6 +16,7 @@ import (
 
 // A server announces itself on a cable; the switch tells on which port.
 func TestNeighbours(t *testing.T) {
+	t.Parallel()
 	for platform, set := range benches {
 		t.Run(platform, func(t *testing.T) {
 			bench := set(t)

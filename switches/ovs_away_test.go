@@ -14,6 +14,7 @@ import (
 // Where one of Open vSwitch's two programs is away, so is the switch: what is in the database is
 // not done before it is back.
 func TestOVSAway(t *testing.T) {
+	t.Parallel()
 	rig := newBridgeRig(t)
 	rig.sessions = switches.NewSessions(switches.Config{Dial: rig.namespace.Dial, Command: time.Minute}) // ovs-vsctl gives up before
 	access := intentsOf(port(1))["access"]

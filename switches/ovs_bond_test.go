@@ -14,6 +14,7 @@ import (
 // A host that speaks LACP (IEEE 802.1AX) is reached by its bond, also with one cable less; and one
 // that does not, by the one cable that the switch has chosen.
 func TestFramesOfABond(t *testing.T) {
+	t.Parallel()
 	rig := newBridgeRig(t)
 	vsctl := func(line string) { t.Helper(); rig.onSwitch(t, "ovs-vsctl", strings.Fields(line)...) }
 	for _, n := range []int{5, 6} {
@@ -79,6 +80,7 @@ func TestFramesOfABond(t *testing.T) {
 
 // What others keep on a port, or a bond of theirs, is not lost for a bond of ours.
 func TestBondsOfOthers(t *testing.T) {
+	t.Parallel()
 	rig := newBridgeRig(t)
 	bond := func(n, group int) error {
 		session := rig.open(t)

@@ -17,6 +17,7 @@ import (
 // Frames cross the switch between members of a VLAN, with the tags that they should have,
 // and nothing else does.
 func TestFramesBetweenPorts(t *testing.T) {
+	t.Parallel()
 	rig := newBridgeRig(t)
 	set := func(n int, profile switches.Profile, vlans *switches.VLANs) {
 		rig.apply(t, switches.Intent{Port: port(n), Profile: profile, Description: "s1", VLANs: vlans})

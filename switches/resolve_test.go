@@ -2,11 +2,9 @@ package switches_test
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"net"
 	"net/netip"
-	"os"
 	"testing"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 
 // A host that is there answers for its addresses with its MAC, and nobody does elsewhere.
 func TestResolve(t *testing.T) {
+	t.Parallel()
 	for platform, set := range benches {
 		t.Run(platform, func(t *testing.T) {
 			bench := set(t)
@@ -70,7 +69,7 @@ func TestResolve(t *testing.T) {
 // answer has a host with Linux at the other end of a port's cable.
 func (r *rig) answer(t *testing.T, intent switches.Intent, host netip.Addr, mac net.HardwareAddr) {
 	t.Helper()
-	end, there := "far"+intent.Port, netns.Namespace(fmt.Sprintf("sswt%dhost", os.Getpid()))
+	end, there := "far"+intent.Port, r.namespace+"-host"
 	run := func(in netns.Namespace, arguments ...string) {
 		t.Helper()
 		_, err := in.Run(t.Context(), "ip", arguments...)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +35,8 @@ type rig struct {
 func newRig(t *testing.T) *rig       { return startRig(t, "frr", nil) }
 func newBridgeRig(t *testing.T) *rig { return startRig(t, "ovs", new(tor.Bridge)) }
 
+var rigs atomic.Int32
+
 const (
 	rigPorts    = 14
 	rigPassword = "correct-horse"
@@ -45,7 +48,7 @@ func startRig(t *testing.T, platform string, bridge *tor.Bridge) *rig {
 		t.Skip("skipped: a switch in a network namespace needs root")
 	}
 	ctx := t.Context()
-	namespace := netns.Namespace(fmt.Sprintf("sswt%d-%s", os.Getpid(), platform))
+	namespace := netns.Namespace(fmt.Sprintf("sswt%d-%d", os.Getpid(), rigs.Add(1)))
 	t.Cleanup(func() { check(t, namespace.Delete()) })
 	check(t, namespace.Create())
 	address := netip.MustParseAddrPort("192.0.2.2:22")

@@ -12,6 +12,7 @@ import (
 // After a refusal a port is what it was, also where its filter had been switched off, or its
 // password was to be another.
 func TestUndone(t *testing.T) {
+	t.Parallel()
 	rig := newRig(t)
 	rig.device.ASN = 65000
 	was := intentsOf(port(1))["BGP"]
