@@ -133,8 +133,8 @@ func anotherFallback(t *testing.T, b *bench) {
 func outlivedSession(t *testing.T, b *bench) {
 	intents := intentsOf(b.port(1))
 	b.must(t, intents["quarantine"])
-	b.emulated.Fail(emulator.Faults{CommitTime: time.Second})
-	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+	b.emulated.Fail(emulator.Faults{CommitTime: 4 * time.Second})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // in which it has been handed over
 	defer cancel()
 	if _, err := b.open(t).Apply(ctx, intents["routed"]); !errors.Is(err, switches.ErrUnreachable) {
 		t.Errorf("got %v, want ErrUnreachable", err)
