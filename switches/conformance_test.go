@@ -394,7 +394,7 @@ func neverConfirmed(t *testing.T, b *bench) {
 		if err == nil {
 			break
 		}
-		for end := time.Now().Add(2 * time.Second); b.running(t) != before; time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(5 * time.Second); b.running(t) != before; time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(end) {
 				if running, err := readOne(t, b.open(t), port); err != nil || !running.Equal(intents["routed"]) {
 					t.Fatalf("cut after %d of %d bytes: neither taken back nor done: %+v, %v", cut, whole.Dialogue, running, err)
