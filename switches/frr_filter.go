@@ -121,8 +121,8 @@ func nftNumbered(chain statement, n int, rule string) statement {
 	return chain.with(fmt.Sprintf("%d %s", n+1, rule))
 }
 
-// nftAccept lets packets through that have an address in a prefix: "saddr" or "daddr". nft knows addresses from prefixes, and a
-// prefix of no length not at all.
+// nftAccept lets packets through that have an address, "saddr" or "daddr", in a prefix. nft
+// knows addresses from prefixes, and a prefix of no length not at all.
 func nftAccept(address string, prefix netip.Prefix) string {
 	family := familyWord(prefix.Addr().Is4())
 	if family == "ipv6" {
@@ -225,12 +225,13 @@ func nftEdit(port string, have, want []statement) []string {
 		}
 		return nftCommands(commands)
 	}
-	commands = append(commands, "add chain inet ferrodur "+chain, "flush chain inet ferrodur "+chain)
-	for _, s := range have {
-		if nftVerdict(s.line(), port) && !strings.HasPrefix(s.line(), nftJump(port)) {
-			commands = append(commands, "flush chain inet ferrodur "+chain+"; "+forget) // at once with what comes
-		}
+	clean := "flush chain inet ferrodur " + chain
+	if slices.ContainsFunc(have, func(s statement) bool {
+		return nftVerdict(s.line(), port) && !strings.HasPrefix(s.line(), nftJump(port))
+	}) {
+		clean += "; " + forget // at once with what comes
 	}
+	commands = append(commands, "add chain inet ferrodur "+chain, clean)
 	for _, s := range want {
 		// What a port is put back to may have been idle: what leads to it is there again.
 		if line := strings.TrimSuffix(s.line(), nftIdle); line == nftJump(port) {
