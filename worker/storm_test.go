@@ -36,6 +36,7 @@ func TestSwitchInAStorm(t *testing.T) {
 	lifecycle := worker.New(connection, api.QueueLifecycle, worker.Options{})
 	workflows.Register(lifecycle)
 	(&activities.Requests{Temporal: connection}).Register(lifecycle)
+	lifecycle.RegisterActivityWithOptions(noMode, activity.RegisterOptions{Name: string(api.RecallSwitchMode)})
 	lifecycle.RegisterWorkflowWithOptions(asker, workflow.RegisterOptions{Name: "asker"})
 	check(t, lifecycle.Start())
 	defer lifecycle.Stop()
@@ -74,6 +75,9 @@ func TestSwitchInAStorm(t *testing.T) {
 	}
 	t.Logf("%d changes in %d transactions", stormServers*stormChanges, ports.transactions.Load())
 }
+
+// noMode is what the inventory knows of a switch that no operator has paused.
+func noMode(context.Context, api.SwitchRef) (api.KeptMode, error) { return api.KeptMode{}, nil }
 
 // startTemporal returns a connection to a Temporal of the test's own.
 func startTemporal(t *testing.T, limits ...string) sdk.Client {
