@@ -43,8 +43,12 @@ func (eos) style() iosStyle {
 		once: []string{"description", "mtu", eosQuiet, "switchport access vlan", "switchport trunk native vlan", "switchport trunk allowed vlan"},
 		skip: func(words string) bool { return strings.HasPrefix(words, "!") || words == "end" },
 		canonical: func(s statement) statement {
-			if address, text, is := neighbourLine(s.line()); is && strings.HasPrefix(text, "password ") {
+			address, text, is := neighbourLine(strings.TrimPrefix(s.line(), "no "))
+			switch {
+			case is && strings.HasPrefix(text, "password "):
 				return s.header().with("neighbor " + address + " password " + Hidden)
+			case is && s.header().line() == eosIPv4 && s.line() == eosActivation(address):
+				return ""
 			}
 			return s
 		},
@@ -131,8 +135,28 @@ func (d eos) parse(port string, owned []statement) Intent {
 	return intent
 }
 
+// edit says of new neighbours whether IPv4 routes are exchanged, which depends on the switch
+// otherwise ("bgp default ipv4-unicast"), and over IPv6 would be without any list.
 func (d eos) edit(port string, have section, want []statement) []string {
-	return d.style().edit(port, have.owned, want)
+	var commands []string
+	for _, command := range d.style().edit(port, have.owned, want) {
+		commands = append(commands, command)
+		if address, text, is := neighbourLine(command); is && strings.HasPrefix(text, "remote-as ") {
+			commands = append(commands, eosIPv4, eosActivation(address), "exit")
+		}
+	}
+	return commands
+}
+
+const eosIPv4 = "address-family ipv4"
+
+// eosActivation says that a neighbour exchanges IPv4 routes, or that one with an IPv6 address
+// does not.
+func eosActivation(address string) string {
+	if strings.Contains(address, ":") {
+		return "no neighbor " + address + " activate"
+	}
+	return "neighbor " + address + " activate"
 }
 
 func (d eos) transact(ctx context.Context, cli *terminal, t transaction) error {

@@ -1,6 +1,7 @@
 package switches_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 )
@@ -26,4 +27,31 @@ func TestEOSIsQuiet(t *testing.T) {
 	}
 	b.must(t, intentsOf(intent.Port)["advertising"])
 	expectNot(t, b.running(t), "ipv6 nd ra")
+}
+
+// A neighbour with an IPv6 address has no list for IPv4 routes, and so exchanges none; where it
+// does, by hand, that is a difference.
+func TestEOSIPv6SessionCarriesNoIPv4(t *testing.T) {
+	b := benches["arista_eos"](t)
+	intent := intentsOf(b.port(1))["BGP"]
+	b.must(t, intent)
+	var host string
+	for _, link := range intent.Links() {
+		if link.Host.Is6() {
+			host = link.Host.String()
+		} else {
+			expect(t, b.running(t), "      neighbor "+link.Host.String()+" activate\n")
+		}
+	}
+	const no = "no neighbor %s activate\n"
+	expect(t, b.running(t), fmt.Sprintf(no, host))
+	b.byHand(t, "router bgp 65000", "address-family ipv4", "neighbor "+host+" activate")
+	expectNot(t, b.running(t), fmt.Sprintf(no, host))
+	change := b.must(t, intent)
+	if diff := []string{"- router bgp 65000 / address-family ipv4 / neighbor " + host + " activate"}; !slices.Equal(change.Diff, diff) {
+		t.Errorf("mended by %q", change.Diff)
+	}
+	expect(t, b.running(t), fmt.Sprintf(no, host))
+	b.must(t, intentsOf(intent.Port)["quarantine"])
+	expectNot(t, b.running(t), host)
 }

@@ -64,6 +64,13 @@ func newEOS(d *Device) *eos {
 			at.remove("ip address")
 			at.remove("ipv6 address")
 		}
+		// Whether a neighbour exchanges a family's routes is shown as it was said.
+		if positive := strings.TrimPrefix(line, "no "); begins(positive, "neighbor") && strings.HasSuffix(positive, " activate") {
+			at.remove("no " + positive)
+			if positive != line {
+				at.child(line)
+			}
+		}
 		if line == "mtu 1500" { // the default is not shown
 			at.remove("mtu")
 		}

@@ -285,6 +285,7 @@ func removesNeighbour(words string) (string, bool) {
 
 func removeNeighbour(at *tree, neighbour string) {
 	at.remove("neighbor " + neighbour)
+	at.remove("no neighbor " + neighbour)
 	for _, below := range at.below {
 		if !strings.Contains(below.line, "vrf ") { // which has neighbours of its own
 			removeNeighbour(below, neighbour)
