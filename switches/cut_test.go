@@ -189,7 +189,7 @@ func filtersWholeOrNot(t *testing.T, rig *rig) {
 	b.must(t, reaching(1))
 	_, err := applyOver(t, b, reaching(2), fragile(b.dial, &whole, [2]int64{-1, -1}))
 	check(t, err)
-	const cuts = 24
+	const cuts = 12
 	for n := range cuts {
 		b.must(t, reaching(1))
 		_, _ = applyOver(t, b, reaching(2), fragile(b.dial, new([2]atomic.Int64), [2]int64{whole[0].Load() * int64(n) / cuts, -1}))

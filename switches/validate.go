@@ -19,8 +19,14 @@ const (
 
 // Names and descriptions become part of command lines. What they may contain is listed
 // rather than what they may not: besides line breaks, a CLI may act on a question mark, a
-// tab, a quotation mark, a pipe or a semicolon.
-const word = `[A-Za-z0-9._:/@+=,-]+`
+// tab, a quotation mark, a pipe or a semicolon. A password is what every platform takes
+// between blanks and without quotation.
+var (
+	portName    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._:/-]*$`)
+	description = regexp.MustCompile(`^[A-Za-z0-9._:/@+=,-]+( [A-Za-z0-9._:/@+=,-]+)*$`)
+	vrfName     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,31}$`)
+	bgpPassword = regexp.MustCompile(`^[A-Za-z0-9._/@+=,-]{1,80}$`)
+)
 
 func invalid(field, format string, arguments ...any) error {
 	return &InvalidIntentError{field, fmt.Sprintf(format, arguments...)}
@@ -36,21 +42,15 @@ func (i Intent) Validate() error {
 	return nil
 }
 
-// matches compiles its expression at each call: validation is rare, and the package has no
-// state.
-func matches(expression, text string) bool {
-	return regexp.MustCompile(`^` + expression + `$`).MatchString(text)
-}
-
 func (i Intent) validateName() error {
 	switch {
-	case len(i.Port) > portMax || !matches(`[A-Za-z][A-Za-z0-9._:/-]*`, i.Port):
+	case len(i.Port) > portMax || !portName.MatchString(i.Port):
 		return invalid("Port", "%q is not the name of a port", i.Port)
 	case len(i.Description) > descriptionMax:
 		return invalid("Description", "longer than %d bytes", descriptionMax)
-	case i.Description != "" && !matches(word+`( `+word+`)*`, i.Description):
+	case i.Description != "" && !description.MatchString(i.Description):
 		return invalid("Description", "%q: only letters, digits, ._:/@+=,- and single blanks", i.Description)
-	case i.VRF != "" && !matches(`[A-Za-z][A-Za-z0-9_-]{0,31}`, i.VRF):
+	case i.VRF != "" && !vrfName.MatchString(i.VRF):
 		return invalid("VRF", "%q is not the name of a VRF", i.VRF)
 	case i.MTU != 0 && (i.MTU < mtuMin || i.MTU > mtuMax):
 		return invalid("MTU", "%d is not from %d to %d", i.MTU, mtuMin, mtuMax)
@@ -187,8 +187,7 @@ func (i Intent) validateBGP() error {
 	if len(i.BGP.Accept) == 0 {
 		return invalid("BGP.Accept", "a session that accepts nothing is of no use")
 	}
-	// What every platform takes between blanks and without quotation.
-	if password := string(i.BGP.Password); password != "" && password != Hidden && !matches(`[A-Za-z0-9._/@+=,-]{1,80}`, password) {
+	if password := string(i.BGP.Password); password != "" && password != Hidden && !bgpPassword.MatchString(password) {
 		return invalid("BGP.Password", "it has other than letters, digits and ._/@+=,- or is longer than 80")
 	}
 	for n, prefix := range i.BGP.Accept {

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // flat is a configuration of lines that each say all of their path.
@@ -77,9 +78,21 @@ func above(path string) []string {
 func matching(expressions ...string) []*regexp.Regexp {
 	var all []*regexp.Regexp
 	for _, expression := range expressions {
-		all = append(all, regexp.MustCompile(`^(?:`+expression+`)$`))
+		all = append(all, whole(expression))
 	}
 	return all
+}
+
+var compiled sync.Map // of expressions, by their text
+
+// whole is an expression that a text has to match as a whole.
+func whole(expression string) *regexp.Regexp {
+	if known, ok := compiled.Load(expression); ok {
+		return known.(*regexp.Regexp)
+	}
+	fresh := regexp.MustCompile(`^(?:` + expression + `)$`)
+	compiled.Store(expression, fresh)
+	return fresh
 }
 
 func matchesAny(all []*regexp.Regexp, line string) bool {

@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,7 +46,7 @@ func newIOSStyle(d *Device) *iosStyle {
 func (s *iosStyle) opens(kind, line string) string {
 	for pattern, opened := range s.stanzas {
 		in, expression, _ := strings.Cut(pattern, ":")
-		if in == kind && regexp.MustCompile(`^(?:`+expression+`)$`).MatchString(line) {
+		if in == kind && whole(expression).MatchString(line) {
 			return opened
 		}
 	}
@@ -144,7 +143,7 @@ func (s *iosStyle) takes(kind, words string, negative bool) bool {
 			expression, _, _ = strings.Cut(expression, " ")
 			expression += "( .*)?"
 		}
-		return regexp.MustCompile(`^(?:` + expression + `)$`).MatchString(words)
+		return whole(expression).MatchString(words)
 	})
 }
 
@@ -207,9 +206,8 @@ func (s *iosStyle) set(at *tree, kind, words string, negative bool) string {
 		words = s.entryAfter(at) + words
 	}
 	for _, beginning := range s.once {
-		pattern := regexp.MustCompile(`^` + beginning + `( |$)`)
-		if found := pattern.FindString(words); found != "" {
-			at.remove(strings.TrimSpace(found))
+		if found := whole(`(` + beginning + `)( .*)?`).FindStringSubmatch(words); found != nil {
+			at.remove(found[1])
 		}
 	}
 	at.child(words)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -93,7 +92,7 @@ func (c sonicConfig) is(kind, value string) bool {
 		_, err := netip.ParsePrefix(value)
 		return err == nil
 	}
-	return regexp.MustCompile(`^(?:` + kind + `)$`).MatchString(value)
+	return whole(kind).MatchString(value)
 }
 
 // checkSonic is what the YANG models demand of a configuration.
