@@ -40,7 +40,7 @@ func TestPostgresCrashes(t *testing.T) {
 			select {
 			case <-stop:
 				return
-			case <-time.After(time.Duration(50+rand.IntN(150)) * time.Millisecond):
+			case <-time.After(time.Duration(100+rand.IntN(250)) * time.Millisecond):
 			}
 			if err := cluster.cluster.Kill(); err != nil {
 				t.Error(err)

@@ -97,7 +97,7 @@ func placesToCut(b *bench, whole emulator.Counts) []int {
 // cutPackets is for a real switch, where only what is encrypted can be counted. Packets come
 // as a whole, or not at all.
 func cutPackets(t *testing.T, b *bench, ways [2]switches.Intent) {
-	const cuts = 16
+	const cuts = 10
 	var whole [2]atomic.Int64
 	_, err := applyOver(t, b, ways[0], fragile(b.dial, &whole, [2]int64{-1, -1}))
 	check(t, err)

@@ -182,7 +182,7 @@ func TestRevokedBlockIsWithdrawn(t *testing.T) {
 	_, err := applyOver(t, b, accepting(stays), fragile(b.dial, &whole, [2]int64{-1, -1}))
 	check(t, err)
 	await(t, "the end of the route to what was revoked", routed(false))
-	const cuts = 16
+	const cuts = 10
 	for n := range cuts {
 		blocks := []string{stays, goes}[:1+(n+1)%2]
 		_, _ = applyOver(t, b, accepting(blocks...), fragile(b.dial, new([2]atomic.Int64), [2]int64{whole[0].Load() * int64(n+cuts/2) / (3 * cuts / 2), -1}))
@@ -212,9 +212,12 @@ func TestBareNeighbours(t *testing.T) {
 	whole := sortedLines(rig.vtysh(t, "show running-config"))
 	rig.apply(t, silent)
 	bare := [][]string{{"neighbor 198.51.100.3 remote-as 65010"}, {"neighbor 198.51.100.3 remote-as 65010", "neighbor 198.51.100.3 shutdown"}, {"neighbor 2001:db8:0:1::1 remote-as 65010"}}
-	for _, lines := range bare {
-		for _, intent := range []switches.Intent{silent, speaking, {Port: port(1), Profile: switches.Quarantine}} {
-			rig.apply(t, silent)
+	for i, lines := range bare {
+		intents := []switches.Intent{silent, speaking, {Port: port(1), Profile: switches.Quarantine}}
+		if i > 0 {
+			intents = intents[:2]
+		}
+		for _, intent := range intents {
 			configureByHand(t, rig.namespace, append([]string{"router bgp 65000"}, lines...)...)
 			if change := rig.apply(t, intent); !change.Changed || !change.Running.Equal(intent) {
 				t.Errorf("from %q: got %+v, want %+v", lines, change, intent)
@@ -224,6 +227,9 @@ func TestBareNeighbours(t *testing.T) {
 				expectNot(t, running, "neighbor ")
 			} else if sortedLines(running) != whole {
 				t.Errorf("from %q to\n%s\nwant\n%s", lines, sortedLines(running), whole)
+			}
+			if !intent.Equal(silent) {
+				rig.apply(t, silent)
 			}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 // The history of a Junos says for good that a commit was to be confirmed. One that was, by
 // "commit check", holds nobody up when its time is over; until then it is waited for.
 func TestJunosConfirmedByCheck(t *testing.T) {
+	t.Parallel()
 	b := benches["juniper_junos"](t)
 	intent := intentsOf(b.port(1))["IPv4 only"]
 	b.byHand(t, "set system ntp server 192.0.2.123", "commit confirmed 10", "commit check")
@@ -31,6 +32,7 @@ func TestJunosConfirmedByCheck(t *testing.T) {
 // commits would do so, even where it came at the last moment: it is taken back, and then it
 // is Ferrodur's turn.
 func TestJunosConfirmsNothingOfOthers(t *testing.T) {
+	t.Parallel()
 	b := benches["juniper_junos"](t)
 	intent := intentsOf(b.port(1))["IPv4 only"]
 	others := []string{"set system ntp server 192.0.2.123", "commit confirmed 4"}

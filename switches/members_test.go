@@ -12,6 +12,7 @@ import (
 
 // Members of one group come, change and go together, and leave nothing behind.
 func TestMembersOfAGroup(t *testing.T) {
+	t.Parallel()
 	for _, platform := range []string{"arista_eos", "cisco_nxos", "cisco_iosxe", "ovs"} {
 		t.Run(platform, func(t *testing.T) {
 			b := benches[platform](t)

@@ -38,6 +38,7 @@ func clears(b *bench, said *[]string, refuse func(line string) bool) func(line s
 // What a host may announce counts for the routes that are there already, and each host is asked
 // once for them, if its own list changed.
 func TestListsCountForRoutesThatAreThere(t *testing.T) {
+	t.Parallel()
 	for _, platform := range refreshing {
 		t.Run(platform, func(t *testing.T) {
 			b := benches[platform](t)

@@ -15,6 +15,7 @@ import (
 // A change is taken back in the platform's own way. What others have configured meanwhile
 // stays. Where the one way fails the other is gone.
 func TestRollBack(t *testing.T) {
+	t.Parallel()
 	const byLine = "no ip address " // which only that has
 	for platform, inOne := range map[string]string{"cisco_nxos": "rollback running-config ", "cisco_iosxe": "configure revert now"} {
 		for _, test := range []struct {
