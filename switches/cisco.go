@@ -36,6 +36,11 @@ func ciscoCanonical(s statement) statement {
 	return s.header().with(line)
 }
 
+func ciscoNeighbour(s statement) (who statement, is bool) {
+	who, _, is = neighbourOf(s)
+	return who, is
+}
+
 func plainIPv6(line string) string {
 	words := strings.Split(line, " ")
 	if words[0] == "description" {

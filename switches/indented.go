@@ -61,6 +61,8 @@ type indentedEdit struct {
 	early func(s statement) bool
 	// neighbour tells which BGP neighbour a line is about; nil: they come and go like all else.
 	neighbour func(s statement) (who statement, is bool)
+	// neighbourStanza: what is about a neighbour stands below it.
+	neighbourStanza bool
 }
 
 // commands lead from have to want. A port is shut before anything is taken from it and
@@ -87,7 +89,7 @@ func (e indentedEdit) commands(have, want []statement, shut statement) []string 
 	for _, s := range gone {
 		who, is := e.neighbourOf(s)
 		switch {
-		case !is || stays[who] && !strings.HasPrefix(s.line(), who.line()+" shutdown"):
+		case !is || stays[who] && !strings.HasPrefix(string(s), string(e.shutPeer(who))):
 			rest = append(rest, s)
 		case stays[who]:
 			shutPeers = append(shutPeers, s)
@@ -118,9 +120,9 @@ func (e indentedEdit) commands(have, want []statement, shut statement) []string 
 			w.write(s, s.line())
 		}
 		if who, is := e.neighbourOf(s); is && !there[who] {
-			shutPeer := who + " shutdown"
-			w.write(shutPeer, shutPeer.line())
-			shutPeers, there[who] = append(shutPeers, shutPeer), true
+			shut := e.shutPeer(who)
+			w.write(shut, shut.line())
+			shutPeers, there[who] = append(shutPeers, shut), true
 		}
 	}
 	for _, s := range without(shutPeers, want) {
@@ -137,6 +139,14 @@ func (e indentedEdit) neighbourOf(s statement) (who statement, is bool) {
 		return "", false
 	}
 	return e.neighbour(s)
+}
+
+// shutPeer shuts a neighbour.
+func (e indentedEdit) shutPeer(who statement) statement {
+	if e.neighbourStanza {
+		return who.with("shutdown")
+	}
+	return who + " shutdown"
 }
 
 func (e indentedEdit) neighbours(all []statement) map[statement]bool {

@@ -19,8 +19,9 @@ type iosStyle struct {
 	canonical   func(s statement) statement      // "": it says nothing
 	negate      func(line string) (string, bool) // false: by "no"
 	// neighbour tells which BGP neighbour a line is about, where those are in effect line by line;
-	// nil: they are not, or are stanzas.
-	neighbour func(s statement) (who statement, is bool)
+	// nil: they are not. Where neighbourStanza is set, the line stands below it.
+	neighbour       func(s statement) (who statement, is bool)
+	neighbourStanza bool
 }
 
 func (c iosStyle) carrier(intent Intent) string {
@@ -251,7 +252,7 @@ func (c iosStyle) commands(have, want []statement, shut statement) []string {
 			}
 			return negate(line)
 		},
-		neighbour: c.neighbour,
+		neighbour: c.neighbour, neighbourStanza: c.neighbourStanza,
 		// An entry without a number is added to its list, and taken away by what it says: what is
 		// permitted before and after is permitted meanwhile, and the list is never empty, which on
 		// IOS permits everything.

@@ -51,10 +51,7 @@ func (iosxe) style() iosStyle {
 			address, text, is := neighbourLine(line)
 			return "no neighbor " + address, is && strings.HasPrefix(text, "remote-as ")
 		},
-		neighbour: func(s statement) (statement, bool) {
-			who, _, is := neighbourOf(s)
-			return who, is
-		},
+		neighbour: ciscoNeighbour,
 	}
 }
 

@@ -49,7 +49,8 @@ func (nxos) style() iosStyle {
 			}
 			return ciscoCanonical(s)
 		},
-		negate: func(line string) (string, bool) { return "no password", line == "password "+Hidden },
+		negate:    func(line string) (string, bool) { return "no password", line == "password "+Hidden },
+		neighbour: ciscoNeighbour, neighbourStanza: true,
 	}
 }
 

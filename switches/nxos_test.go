@@ -168,9 +168,9 @@ func TestEditNXOS(t *testing.T) {
 			"ip prefix-list ferrodur-Ethernet1-1-in4 seq 5 permit 192.0.2.64/28 le 32",
 			"ip prefix-list ferrodur-Ethernet1-1-in4 seq 100000 deny 0.0.0.0/0 le 32",
 			"ip prefix-list ferrodur-Ethernet1-1-out4 seq 5 permit 0.0.0.0/0",
-			"router bgp 65000", "vrf red", "neighbor 203.0.113.1", "remote-as 65010", "description ferrodur Ethernet1/1", "password <hidden>",
-			"address-family ipv4 unicast", "prefix-list ferrodur-Ethernet1-1-in4 in", "prefix-list ferrodur-Ethernet1-1-out4 out", "default-originate", "maximum-prefix 10",
-			"exit", "exit", "exit", "exit",
+			"router bgp 65000", "vrf red", "neighbor 203.0.113.1", "shutdown", "description ferrodur Ethernet1/1", "remote-as 65010", "password <hidden>",
+			"address-family ipv4 unicast", "prefix-list ferrodur-Ethernet1-1-in4 in", "prefix-list ferrodur-Ethernet1-1-out4 out", "default-originate", "maximum-prefix 10", "exit",
+			"no shutdown", "exit", "exit", "exit",
 		}},
 		{"another host", speaker, other, []string{"router bgp 65000", "vrf red", "neighbor 203.0.113.1", "no password", "remote-as 65011", "exit", "exit", "exit"}},
 		{"no speaker any more", other, tenant, []string{

@@ -53,7 +53,7 @@ func newNXOS(d *Device) *nxos {
 		`:vlan \d+`:                                              "vlan",
 		`:vrf context \S+`:                                       "vrf",
 	}
-	neighbour := []string{`remote-as \d+`, `description .+`, `password \S+`, `password 3 \S+`, `ebgp-multihop \d+`}
+	neighbour := []string{`remote-as \d+`, `shutdown`, `description .+`, `password \S+`, `password 3 \S+`, `ebgp-multihop \d+`}
 	family := []string{`default-originate`, `prefix-list \S+ (in|out)`, `maximum-prefix \d+`, `send-community`}
 	routes := []string{`ip route [\d.]+/\d+ \S+( name \S+)?`, `ipv6 route \S+/\d+ \S+( name \S+)?`}
 	s.known = map[string][]string{
