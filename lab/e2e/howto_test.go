@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,11 +13,25 @@ import (
 	"ferrodur/lab/rack"
 )
 
-// The commands of the how-to do what it says, run in its order, up to where it comes to
-// what goes wrong: that is told by the other tests.
+// The how-to is followed with servers of the router, while the one of the switch of VLANs is
+// brought into service.
 func TestHowTo(t *testing.T) {
 	ctx := within(t, 12*time.Minute)
-	enroll(ctx, t, bridged) // for TestServerInANetwork: two CPUs are idle half of the time
+	enrolled := make(chan struct{}) // the servers of the router
+	t.Run("servers", func(t *testing.T) {
+		t.Run("HowTo", func(t *testing.T) { howTo(t, enrolled) })
+		t.Run("CabledElsewhere", func(t *testing.T) { cabledElsewhere(t, enrolled) })
+	})
+	mustHoldNothing(ctx, t)
+}
+
+// howTo: the commands do what it says, run in its order, up to where it comes to what goes
+// wrong: that is told by the other tests.
+func howTo(t *testing.T, enrolled chan<- struct{}) {
+	t.Parallel()
+	signal := sync.OnceFunc(func() { close(enrolled) })
+	defer signal() // whatever comes
+	ctx := within(t, 12*time.Minute)
 	key := filepath.Join(t.TempDir(), "key.pub")
 	must(t, os.WriteFile(key, ssh.MarshalAuthorizedKey(newTenant(t).key.PublicKey()), 0o600))
 	here := strings.NewReplacer(
@@ -46,6 +61,9 @@ func TestHowTo(t *testing.T) {
 			continue
 		}
 		ran++
+		if strings.HasPrefix(command, "provision") {
+			signal()
+		}
 		output, err := world.Starter(ctx, strings.Fields(here.Replace(command))...)
 		t.Logf("starter %s\n%s", command, output)
 		if err != nil {
@@ -62,5 +80,4 @@ func TestHowTo(t *testing.T) {
 	if ran < 12 {
 		t.Errorf("only %d commands were found", ran)
 	}
-	mustHoldNothing(ctx, t)
 }
