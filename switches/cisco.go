@@ -36,6 +36,8 @@ func ciscoCanonical(s statement) statement {
 	return s.header().with(line)
 }
 
+// ciscoNeighbour is the BGP neighbour that a line is about, on platforms where lines with "no" are
+// left out.
 func ciscoNeighbour(s statement) (who statement, is bool) {
 	who, _, is = neighbourOf(s)
 	return who, is

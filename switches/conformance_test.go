@@ -71,7 +71,7 @@ func everyIntent(t *testing.T, b *bench) {
 	from := "nothing"
 	steps := []int{1, 2, 5} // each after three others
 	if b.emulated == nil {
-		steps = steps[:2] // logins take a real switch's time
+		steps = steps[:2] // after two: a real switch takes its time
 	}
 	for _, step := range steps {
 		for i := range names {

@@ -43,12 +43,12 @@ func (eos) style() iosStyle {
 		once: []string{"description", "mtu", eosQuiet, "switchport access vlan", "switchport trunk native vlan", "switchport trunk allowed vlan"},
 		skip: func(words string) bool { return strings.HasPrefix(words, "!") || words == "end" },
 		canonical: func(s statement) statement {
-			address, text, is := neighbourLine(strings.TrimPrefix(s.line(), "no "))
-			switch {
-			case is && strings.HasPrefix(text, "password "):
+			if address, text, is := neighbourLine(s.line()); is && strings.HasPrefix(text, "password ") {
 				return s.header().with("neighbor " + address + " password " + Hidden)
-			case is && s.header().line() == eosIPv4 && s.line() == eosActivation(address):
-				return ""
+			}
+			address, _, is := neighbourLine(strings.TrimPrefix(s.line(), "no "))
+			if is && s.header().line() == eosIPv4 && s.line() == eosActivation(address) {
+				return "" // as edit says it
 			}
 			return s
 		},

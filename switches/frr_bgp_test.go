@@ -32,8 +32,7 @@ func TestBGPWithAHost(t *testing.T) {
 	if change := rig.apply(t, intent); !change.Running.Equal(intent) {
 		t.Fatalf("got %+v", change)
 	}
-	configureByHand(t, host, "router bgp 65010", "bgp router-id 192.0.2.3", "no bgp ebgp-requires-policy", "no bgp network import-check",
-		"neighbor 198.51.100.60 remote-as 65000", "neighbor 198.51.100.60 timers connect 1",
+	announce(t, host, "198.51.100.60",
 		"address-family ipv4 unicast", "network 203.0.113.0/28", "network 203.0.113.128/28", "network 0.0.0.0/0")
 	heard := func(want, wantNot string) func() bool {
 		return func() bool {
@@ -83,6 +82,15 @@ func speakingHost(t *testing.T, rig *rig, port string, addresses ...string) netn
 	return host
 }
 
+// announce has such a host speak BGP with the switch, and say lines in its configuration.
+func announce(t *testing.T, host netns.Namespace, neighbour string, lines ...string) {
+	t.Helper()
+	configureByHand(t, host, append([]string{
+		"router bgp 65010", "bgp router-id 192.0.2.3", "no bgp ebgp-requires-policy", "no bgp network import-check",
+		"neighbor " + neighbour + " remote-as 65000", "neighbor " + neighbour + " timers connect 1",
+	}, lines...)...)
+}
+
 // FRR has neighbours exchange IPv4 routes whatever their address is, and asks for no filters of
 // them where somebody wants that: an IPv6 session carries IPv6 only.
 func TestIPv6SessionCarriesNoIPv4(t *testing.T) {
@@ -95,8 +103,7 @@ func TestIPv6SessionCarriesNoIPv4(t *testing.T) {
 	intent := tenantOn(port, "2001:db8:0:20::/127")
 	intent.BGP = &switches.BGP{ASN: 65010, Accept: prefixes("2001:db8:9000::/48"), MaxPrefixes: 10}
 	rig.apply(t, intent)
-	configureByHand(t, host, "router bgp 65010", "bgp router-id 192.0.2.3", "no bgp ebgp-requires-policy", "no bgp network import-check",
-		"neighbor 2001:db8:0:20:: remote-as 65000", "neighbor 2001:db8:0:20:: timers connect 1",
+	announce(t, host, "2001:db8:0:20::",
 		"address-family ipv4 unicast", "network 203.0.113.0/24", "exit",
 		"address-family ipv6 unicast", "neighbor 2001:db8:0:20:: activate", "network 2001:db8:9000::/64")
 	await(t, "the allowed prefix", func() bool {
@@ -160,8 +167,7 @@ func TestRevokedBlockIsWithdrawn(t *testing.T) {
 	}
 	const stays, goes = "203.0.113.0/28", "203.0.113.16/28"
 	rig.apply(t, accepting(stays, goes))
-	configureByHand(t, host, "router bgp 65010", "bgp router-id 192.0.2.3", "no bgp ebgp-requires-policy", "no bgp network import-check",
-		"neighbor 198.51.100.60 remote-as 65000", "neighbor 198.51.100.60 timers connect 1",
+	announce(t, host, "198.51.100.60",
 		"address-family ipv4 unicast", "network "+stays, "network "+goes)
 	routed := func(goesIs bool) func() bool {
 		return func() bool {
@@ -212,12 +218,8 @@ func TestBareNeighbours(t *testing.T) {
 	whole := sortedLines(rig.vtysh(t, "show running-config"))
 	rig.apply(t, silent)
 	bare := [][]string{{"neighbor 198.51.100.3 remote-as 65010"}, {"neighbor 198.51.100.3 remote-as 65010", "neighbor 198.51.100.3 shutdown"}, {"neighbor 2001:db8:0:1::1 remote-as 65010"}}
-	for i, lines := range bare {
-		intents := []switches.Intent{silent, speaking, {Port: port(1), Profile: switches.Quarantine}}
-		if i > 0 {
-			intents = intents[:2]
-		}
-		for _, intent := range intents {
+	for _, lines := range bare {
+		for _, intent := range []switches.Intent{silent, speaking, {Port: port(1), Profile: switches.Quarantine}} {
 			configureByHand(t, rig.namespace, append([]string{"router bgp 65000"}, lines...)...)
 			if change := rig.apply(t, intent); !change.Changed || !change.Running.Equal(intent) {
 				t.Errorf("from %q: got %+v, want %+v", lines, change, intent)
@@ -262,8 +264,7 @@ func TestNeighboursComeAndGoWithTheirLists(t *testing.T) {
 	const port = "swp20"
 	host := speakingHost(t, rig, port, "198.51.100.61/31")
 	configureByHand(t, rig.namespace, "router bgp 65000", "no bgp ebgp-requires-policy")
-	configureByHand(t, host, "router bgp 65010", "bgp router-id 192.0.2.3", "no bgp ebgp-requires-policy", "no bgp network import-check",
-		"neighbor 198.51.100.60 remote-as 65000", "neighbor 198.51.100.60 timers connect 1",
+	announce(t, host, "198.51.100.60",
 		"address-family ipv4 unicast", "network 203.0.113.0/28", "network 203.0.113.128/28")
 	silent := tenantOn(port, "198.51.100.60/31")
 	speaking := silent

@@ -120,9 +120,9 @@ func (e indentedEdit) commands(have, want []statement, shut statement) []string 
 			w.write(s, s.line())
 		}
 		if who, is := e.neighbourOf(s); is && !there[who] {
-			shut := e.shutPeer(who)
-			w.write(shut, shut.line())
-			shutPeers, there[who] = append(shutPeers, shut), true
+			shutPeer := e.shutPeer(who)
+			w.write(shutPeer, shutPeer.line())
+			shutPeers, there[who] = append(shutPeers, shutPeer), true
 		}
 	}
 	for _, s := range without(shutPeers, want) {

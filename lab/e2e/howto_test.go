@@ -17,19 +17,19 @@ import (
 // brought into service.
 func TestHowTo(t *testing.T) {
 	ctx := within(t, 12*time.Minute)
-	enrolled := make(chan struct{}) // the servers of the router
+	inService := make(chan struct{}) // the servers of the router
 	t.Run("servers", func(t *testing.T) {
-		t.Run("HowTo", func(t *testing.T) { howTo(t, enrolled) })
-		t.Run("CabledElsewhere", func(t *testing.T) { cabledElsewhere(t, enrolled) })
+		t.Run("HowTo", func(t *testing.T) { howTo(t, inService) })
+		t.Run("CabledElsewhere", func(t *testing.T) { cabledElsewhere(t, inService) })
 	})
 	mustHoldNothing(ctx, t)
 }
 
 // howTo: the commands do what it says, run in its order, up to where it comes to what goes
 // wrong: that is told by the other tests.
-func howTo(t *testing.T, enrolled chan<- struct{}) {
+func howTo(t *testing.T, inService chan<- struct{}) {
 	t.Parallel()
-	signal := sync.OnceFunc(func() { close(enrolled) })
+	signal := sync.OnceFunc(func() { close(inService) })
 	defer signal() // whatever comes
 	ctx := within(t, 12*time.Minute)
 	key := filepath.Join(t.TempDir(), "key.pub")

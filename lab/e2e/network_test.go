@@ -97,7 +97,11 @@ func mustReachTagged(ctx context.Context, t *testing.T, c tenant, state api.Stat
 func cabledElsewhere(t *testing.T, begin <-chan struct{}) {
 	t.Parallel()
 	ctx := within(t, 12*time.Minute)
-	<-begin
+	select {
+	case <-begin:
+	case <-ctx.Done():
+		t.Fatal("the other servers did not come into service")
+	}
 	const other = "swp9"
 	vlan := rack.Networks()[0].VLAN
 	server, err := world.Inventory.Server(ctx, bridged)
