@@ -101,8 +101,8 @@ var benches = map[string]func(*testing.T) *bench{
 				}
 			},
 			running: func(t *testing.T) string {
-				return rig.onSwitch(t, "ovs-vsctl", "--columns=fail_mode", "list", "Bridge") +
-					rig.onSwitch(t, "ovs-vsctl", "--columns=name,tag,trunks,vlan_mode,protected,external_ids,other_config", "list", "Port") +
+				return rig.onSwitch(t, "ovs-vsctl", "list-ports", "ferrodur-shut", "--", "--columns=name,fail_mode", "list", "Bridge") +
+					rig.onSwitch(t, "ovs-vsctl", "--columns=name,tag,trunks,vlan_mode,external_ids,other_config", "list", "Port") +
 					rig.onSwitch(t, "ovs-vsctl", "--columns=name,mtu_request", "list", "Interface")
 			},
 			announce: rig.announce,
@@ -112,7 +112,9 @@ var benches = map[string]func(*testing.T) *bench{
 					return []string{"set Port " + port + " external_ids:owner=ops other_config:rstp-enable=true", "set Bridge br0 fail_mode=standalone"}
 				},
 				shown: []string{"owner=ops", "rstp-enable", "standalone"},
-				shut:  func(port string) []string { return []string{"set Port " + port + " vlan_mode=trunk trunks=4095"} },
+				shut: func(port string) []string {
+					return []string{"--id=@p get Port " + port + " -- remove Bridge br0 ports @p -- add Bridge ferrodur-shut ports @p -- set Port " + port + " external_ids:ferrodur-bridge=br0"}
+				},
 				lacks: []string{
 					"routed", "IPv4 only", "blocks", "advertising", "in a VRF", "filtered", "reaching", "relayed", "BGP", "with an MTU",
 				},

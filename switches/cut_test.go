@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -18,35 +19,55 @@ import (
 	"ferrodur/switches/emulator"
 )
 
-// cutEvery has the dialogues with emulated switches cut so often. At every byte, all platforms
-// take hours.
-var cutEvery = flag.Int("cut-every", 0, "cut dialogues after every so many bytes; 0: after every line, and after some bytes between")
+// The dialogues with emulated switches are waited for more than worked at: at every byte, one
+// platform takes hours with one switch.
+var (
+	cutEvery  = flag.Int("cut-every", 0, "cut dialogues after every so many bytes; 0: after every line, and after some bytes between")
+	cutAtOnce = flag.Int("cut-at-once", 1, "emulated switches that share the cuts")
+)
 
 // cutEverywhere: a connection that breaks off anywhere, in what is said or in what is
 // answered, is reported as such or was not needed any more; what it left behind, the next
 // Apply completes.
 func cutEverywhere(t *testing.T, b *bench) {
-	cut := cutPackets
-	if b.emulated != nil {
-		b, cut = b.small(t), cutDialogues
+	if b.emulated == nil {
+		cutPackets(t, b, b.toAndFro(t))
+		return
 	}
+	for share := range *cutAtOnce {
+		t.Run(fmt.Sprint("share ", share), func(t *testing.T) {
+			if *cutAtOnce > 1 {
+				t.Parallel()
+			}
+			cutDialogues(t, b.small(t), share)
+		})
+	}
+}
+
+// toAndFro is what a port is led from and back to.
+func (b *bench) toAndFro(t *testing.T) [2]switches.Intent {
+	t.Helper()
 	port := b.port(2)
 	ways := [2]switches.Intent{b.rich(port), intentsOf(port)["quarantine"]}
 	b.must(t, ways[0])
 	b.must(t, ways[1])
-	cut(t, b, ways)
+	return ways
 }
 
 // cutDialogues leads a port to and fro, over and over, and each time the connection breaks
-// off somewhere else.
-func cutDialogues(t *testing.T, b *bench, ways [2]switches.Intent) {
-	defer b.emulated.Fail(emulator.Faults{})
+// off somewhere else, at one of a share of all places.
+func cutDialogues(t *testing.T, b *bench, share int) {
+	ways := b.toAndFro(t)
 	var whole [2]emulator.Counts
 	var cuts [2][]int
+	place := -1
 	for way, to := range ways {
 		b.must(t, to)
 		whole[way] = b.emulated.Counts()
-		cuts[way] = placesToCut(b, whole[way])
+		cuts[way] = slices.DeleteFunc(placesToCut(b, whole[way]), func(int) bool {
+			place++
+			return place%*cutAtOnce != share
+		})
 	}
 	var felt [2]int
 	for i := range max(len(cuts[0]), len(cuts[1])) {

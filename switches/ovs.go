@@ -14,15 +14,17 @@ import (
 // ovs is the driver for Open vSwitch, whose database ovs-vsctl(8) changes in one
 // transaction. The user that logs in has a shell and may run ovs-vsctl by sudo without a
 // password. It was tried with Open vSwitch 3.1. The database is kept on disk. Ports are
-// switched; what routes is not Open vSwitch's. For bonds see ovs_bond.go.
+// switched; what routes is not Open vSwitch's. For bonds see ovs_bond.go, for shut ports
+// ovs_shut.go.
 //
-// The columns are those of ovs-vswitchd.conf.db(5), tables Port and Interface.
+// The columns are those of ovs-vswitchd.conf.db(5), tables Bridge, Port and Interface.
 type ovs struct{ linux }
 
 // ovsColumns are what says how a port is configured, and not how it is.
 var ovsColumns = map[string][]string{
+	"Bridge": {"name", "ports", "fail_mode", "controller", "datapath_type"},
 	"Port": {
-		"name", "interfaces", "tag", "trunks", "cvlans", "vlan_mode", "protected", "qos", "mac", "bond_mode", "lacp",
+		"_uuid", "name", "interfaces", "tag", "trunks", "cvlans", "vlan_mode", "protected", "qos", "mac", "bond_mode", "lacp",
 		"bond_downdelay", "bond_updelay", "external_ids", "other_config",
 	},
 	"Interface": {
@@ -37,13 +39,6 @@ const (
 	ovsTrunks      = "trunks="
 	ovsMode        = "vlan_mode="
 	ovsMTU         = "mtu_request="
-
-	// The database cannot shut a port. One in quarantine is a trunk of the reserved VLAN 4095
-	// (IEEE 802.1Q-2018 §9.6) alone, which no port for a tenant is in; and protected, which keeps
-	// such ports apart: a host may send that tag, and Open vSwitch takes it. It goes out where all
-	// VLANs do, by uplinks without "trunks" and by the bridge's own port, if that has none.
-	ovsNowhere   = 4095
-	ovsProtected = "protected="
 )
 
 func ovsPort(port string) statement      { return statement("Port " + port) }
@@ -76,8 +71,11 @@ func (d ovs) ports(ctx context.Context, cli *terminal) (map[string]bool, error) 
 }
 
 func (d ovs) running(ctx context.Context, cli *terminal) (string, error) {
-	return d.vsctl(ctx, cli, fmt.Sprintf("--format=json -- --columns=%s list Port -- --columns=%s list Interface",
-		strings.Join(ovsColumns["Port"], ","), strings.Join(ovsColumns["Interface"], ",")))
+	lists := "--format=json"
+	for _, table := range []string{"Bridge", "Port", "Interface"} {
+		lists += fmt.Sprintf(" -- --columns=%s list %s", strings.Join(ovsColumns[table], ","), table)
+	}
+	return d.vsctl(ctx, cli, lists)
 }
 
 // vsctl runs ovs-vsctl: ErrUnreachable where the database is away, or is not carried out in time.
@@ -96,7 +94,7 @@ func (ovs) read(text string) ([]statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []statement
+	all := tables.shut()
 	for _, name := range []string{"Port", "Interface"} {
 		for _, row := range tables[name] {
 			at := statement(name + " " + row.text("name"))
@@ -107,7 +105,9 @@ func (ovs) read(text string) ([]statement, error) {
 			}
 			for _, column := range ovsColumns[name] {
 				for _, setting := range row.settings(column) {
-					all = append(all, at.with(setting))
+					if !strings.HasPrefix(setting, ovsHome) {
+						all = append(all, at.with(setting))
+					}
 				}
 			}
 		}
@@ -122,14 +122,14 @@ func (ovs) section(running []statement, port string) section {
 		owned, line := false, s.line()
 		switch s.header() {
 		case ovsPort(port):
-			owned = ovsOwned(line, ovsDescription, ovsTag, ovsTrunks, ovsMode, ovsProtected)
+			owned = ovsOwned(line, ovsBridge, ovsDescription, ovsTag, ovsTrunks, ovsMode)
 		case ovsInterface(port):
 			owned = ovsOwned(line, ovsMTU)
 		case group:
 			if strings.HasPrefix(line, ovsMember) && line != ovsMember+port {
 				continue
 			}
-			owned = line == ovsMember+port || ovsOwned(line, append(ovsBondSettings, ovsDescription, ovsTag, ovsTrunks, ovsMode)...)
+			owned = line == ovsMember+port || ovsOwned(line, append(ovsBondSettings, ovsBridge, ovsDescription, ovsTag, ovsTrunks, ovsMode)...)
 		default:
 			continue
 		}
@@ -161,7 +161,7 @@ func (ovs) render(_ Device, intent Intent) ([]statement, error) {
 	want = append(want, at.with(ovsDescription+ovsQuoted(intent.label())))
 	switch vlans := intent.VLANs; {
 	case intent.Profile == Quarantine:
-		want = append(want, at.with(ovsMode+"trunk"), at.with(ovsTrunks+ovsList(ovsNowhere)), at.with(ovsProtected+"true"))
+		want = append(want, at.with(ovsBridge+ovsShutBridge))
 	case vlans == nil: // of a port that is not as an intent would have it
 	case len(vlans.Tagged) == 0:
 		want = append(want, at.with(ovsMode+"access"), at.with(ovsTag+strconv.Itoa(vlans.Untagged)))
@@ -200,7 +200,7 @@ func (ovs) parse(port string, owned []statement) Intent {
 			intent.vlans().Untagged = number(text)
 		} else if text, is := strings.CutPrefix(line, ovsMTU); is {
 			intent.MTU = number(text)
-		} else if text, is := strings.CutPrefix(line, ovsTrunks); is && text != ovsList(ovsNowhere) {
+		} else if text, is := strings.CutPrefix(line, ovsTrunks); is {
 			for id := range strings.SplitSeq(strings.Trim(text, "[]"), ",") {
 				intent.vlans().Tagged = append(intent.vlans().Tagged, number(id))
 			}
@@ -209,25 +209,21 @@ func (ovs) parse(port string, owned []statement) Intent {
 	return intent
 }
 
-// edit returns commands of ovs-vsctl, and those by which a port leaves and joins bonds. A
-// setting replaces the one of the same name.
+// edit returns commands of ovs-vsctl, and those of ovs_moves.go. A setting replaces the one of
+// the same name.
 func (ovs) edit(port string, have section, want []statement) []string {
 	commands, ended := moveOVS(port, have.owned, want)
 	added := without(want, have.owned)
-	added = slices.DeleteFunc(added, func(s statement) bool { return s.line() == ovsMember+port })
+	added = slices.DeleteFunc(added, func(s statement) bool { return s.line() == ovsMember+port || ovsOwned(s.line(), ovsBridge) })
 	replaced := map[statement]bool{} // now, or by another member of the same bond
 	for _, s := range want {
 		replaced[ovsName(s)] = true
 	}
 	for _, s := range without(have.owned, want) {
 		if name := ovsName(s); !replaced[name] && !ended[s.header()] {
-			column, key, inMap := strings.Cut(name.line(), ":")
-			switch {
-			case inMap:
+			if column, key, inMap := strings.Cut(name.line(), ":"); inMap {
 				commands = append(commands, fmt.Sprintf("remove %s %s %s", s.header(), column, key))
-			case column+"=" == ovsProtected: // is never empty
-				commands = append(commands, fmt.Sprintf("set %s %sfalse", s.header(), ovsProtected))
-			default:
+			} else if name.line()+"=" != ovsBridge {
 				commands = append(commands, fmt.Sprintf("clear %s %s", s.header(), column))
 			}
 		}
@@ -249,7 +245,7 @@ func inShell(word string) string { return "'" + strings.ReplaceAll(word, "'", `'
 
 func (d ovs) transact(ctx context.Context, cli *terminal, t transaction) error {
 	return lineByLine(ctx, t, func(ctx context.Context, commands []command) error {
-		texts, err := d.bonds(ctx, cli, commands)
+		texts, err := d.translate(ctx, cli, commands)
 		if err != nil || len(texts) == 0 {
 			return err
 		}
@@ -274,7 +270,7 @@ func (d ovs) save(ctx context.Context, cli *terminal) error {
 // ovsRow is a row of the database: values by column, in the notation of RFC 7047 §5.1.
 type ovsRow map[string]any
 
-// ovsTables are the rows of the tables Port and Interface.
+// ovsTables are the rows of the tables Bridge, Port and Interface.
 type ovsTables map[string][]ovsRow
 
 // readOVS reads what ovs-vsctl lists: a JSON document for each table.
@@ -295,7 +291,9 @@ func readOVS(text string) (ovsTables, error) {
 			return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
 		}
 		name := "Interface"
-		if slices.Contains(listed.Headings, "interfaces") {
+		if slices.Contains(listed.Headings, "ports") {
+			name = "Bridge"
+		} else if slices.Contains(listed.Headings, "interfaces") {
 			name = "Port"
 		}
 		for _, values := range listed.Data {
@@ -309,7 +307,7 @@ func readOVS(text string) (ovsTables, error) {
 			tables[name] = append(tables[name], row)
 		}
 	}
-	if len(tables) != 2 {
+	if len(tables) != 3 {
 		return nil, ErrUnreadable
 	}
 	return tables, nil

@@ -1,7 +1,7 @@
 package switches
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -75,134 +75,53 @@ func (r ovsRow) isOurBond() bool {
 	return ovsGroup(ovsPort(r.text("name"))) > 0 && slices.ContainsFunc(r.settings("external_ids"), isOurs)
 }
 
-// The commands by which ports come into bonds and out of them: a verb, a bond, a port.
-const (
-	ovsLeave = "leave"
-	ovsJoin  = "join"
-)
-
-// moveOVS returns the commands that move a port from bond to bond, or to a record of its own, and
-// the records that end with that, or are others' from then on.
-func moveOVS(port string, have, want []statement) (commands []string, ended map[statement]bool) {
-	ended = map[statement]bool{}
-	from, to := ovsGroupOf(have, port), ovsGroupOf(want, port)
-	if from == to {
-		return nil, ended
+func (l *ovsLayout) leave(bond, port string) []string {
+	bridge, member, own := l.bridges[bond], l.id(), l.id()
+	commands := []string{fmt.Sprintf("--id=%s get Interface %s", member, port)}
+	l.members[bond] = slices.DeleteFunc(l.members[bond], func(name string) bool { return name == port })
+	if len(l.members[bond]) > 0 {
+		commands = append(commands, fmt.Sprintf("remove Port %s interfaces %s", bond, member))
+	} else {
+		last := l.id()
+		commands = append(commands, fmt.Sprintf("--id=%s get Port %s", last, bond), fmt.Sprintf("remove Bridge %s ports %s", bridge, last))
 	}
-	if from != "" {
-		commands, ended[from] = append(commands, strings.Join([]string{ovsLeave, string(from), port}, " ")), true
-	}
-	if to != "" {
-		commands, ended[ovsPort(port)] = append(commands, strings.Join([]string{ovsJoin, string(to), port}, " ")), true
-	}
-	return commands, ended
+	l.bridges[port] = bridge
+	return append(commands, fmt.Sprintf("--id=%s create Port name=%s interfaces=%s", own, port, member), fmt.Sprintf("add Bridge %s ports %s", bridge, own))
 }
 
-// bonds turns the commands that concern bonds into those of ovs-vsctl, and keeps the others.
-func (d ovs) bonds(ctx context.Context, cli *terminal, commands []command) (texts []string, err error) {
-	var now *ovsBonds
-	for _, c := range commands {
-		words := strings.Fields(c.text)
-		if words[0] != ovsLeave && words[0] != ovsJoin {
-			texts = append(texts, c.text)
-			continue
-		}
-		if now == nil {
-			if now, err = d.readBonds(ctx, cli); err != nil {
-				return nil, err
-			}
-		}
-		bridge, err := d.vsctl(ctx, cli, "iface-to-br "+inShell(c.port))
-		if err != nil {
-			return nil, err
-		}
-		move := now.leave
-		if words[0] == ovsJoin {
-			if err := now.mayJoin(words[2], c.port); err != nil {
-				return nil, err
-			}
-			move = now.join
-		}
-		texts = append(texts, move(strings.TrimSpace(bridge), words[2], c.port)...)
-	}
-	return texts, nil
-}
-
-// ovsBonds are the bonds of a switch in the course of a transaction.
-type ovsBonds struct {
-	running []statement
-	ours    map[string]bool
-	members map[string][]string // by bond
-	ids     int                 // that commands have given to rows
-}
-
-func (d ovs) readBonds(ctx context.Context, cli *terminal) (*ovsBonds, error) {
-	text, err := d.running(ctx, cli)
-	if err != nil {
+func (l *ovsLayout) join(bond, port string) ([]string, error) {
+	if err := l.mayJoin(bond, port); err != nil {
 		return nil, err
 	}
-	tables, err := readOVS(text)
-	if err != nil {
-		return nil, err
+	bridge, member, own := l.bridges[port], l.id(), l.id()
+	commands := []string{
+		fmt.Sprintf("--id=%s get Interface %s", member, port), fmt.Sprintf("--id=%s get Port %s", own, port),
+		fmt.Sprintf("remove Bridge %s ports %s", bridge, own),
 	}
-	b := &ovsBonds{ours: map[string]bool{}, members: map[string][]string{}}
-	for _, row := range tables["Port"] {
-		b.members[row.text("name")], b.ours[row.text("name")] = tables.members(row), row.isOurBond()
+	if len(l.members[bond]) > 0 {
+		commands = append(commands, fmt.Sprintf("add Port %s interfaces %s", bond, member))
+	} else {
+		first := l.id()
+		commands = append(commands, fmt.Sprintf("--id=%s create Port name=%s interfaces=%s", first, bond, member), fmt.Sprintf("add Bridge %s ports %s", bridge, first))
+		l.ours[bond], l.bridges[bond] = true, bridge
 	}
-	b.running, err = d.read(text)
-	return b, err
+	l.members[bond] = append(l.members[bond], port)
+	return commands, nil
 }
 
 // mayJoin refuses what would take somebody else's configuration away, or change it.
-func (b *ovsBonds) mayJoin(bond, port string) error {
-	line := strings.Join([]string{ovsJoin, bond, port}, " ")
-	if len(b.members[bond]) > 0 && !b.ours[bond] {
-		return &RefusedError{Line: line, Answer: "there is a port " + bond + " that is not Ferrodur's", port: port}
+func (l *ovsLayout) mayJoin(bond, port string) error {
+	if len(l.members[bond]) > 0 && !l.ours[bond] {
+		return errors.New("there is a port " + bond + " that is not Ferrodur's")
 	}
 	var lost []string
-	for _, s := range (ovs{}).section(b.running, port).foreign {
+	for _, s := range (ovs{}).section(l.running, port).foreign {
 		if s.header() == ovsPort(port) {
 			lost = append(lost, s.line())
 		}
 	}
 	if len(lost) > 0 {
-		return &RefusedError{Line: line, Answer: "the port's own record would be lost with it: " + strings.Join(lost, ", "), port: port}
+		return errors.New("the port's own record would be lost with it: " + strings.Join(lost, ", "))
 	}
 	return nil
-}
-
-// id names a row for later commands.
-func (b *ovsBonds) id() string {
-	b.ids++
-	return fmt.Sprintf("@r%d", b.ids)
-}
-
-func (b *ovsBonds) leave(bridge, bond, port string) []string {
-	member, own := b.id(), b.id()
-	commands := []string{fmt.Sprintf("--id=%s get Interface %s", member, port)}
-	b.members[bond] = slices.DeleteFunc(b.members[bond], func(name string) bool { return name == port })
-	if len(b.members[bond]) > 0 {
-		commands = append(commands, fmt.Sprintf("remove Port %s interfaces %s", bond, member))
-	} else {
-		last := b.id()
-		commands = append(commands, fmt.Sprintf("--id=%s get Port %s", last, bond), fmt.Sprintf("remove Bridge %s ports %s", bridge, last))
-	}
-	return append(commands, fmt.Sprintf("--id=%s create Port name=%s interfaces=%s", own, port, member), fmt.Sprintf("add Bridge %s ports %s", bridge, own))
-}
-
-func (b *ovsBonds) join(bridge, bond, port string) []string {
-	member, own := b.id(), b.id()
-	commands := []string{
-		fmt.Sprintf("--id=%s get Interface %s", member, port), fmt.Sprintf("--id=%s get Port %s", own, port),
-		fmt.Sprintf("remove Bridge %s ports %s", bridge, own),
-	}
-	if len(b.members[bond]) > 0 {
-		commands = append(commands, fmt.Sprintf("add Port %s interfaces %s", bond, member))
-	} else {
-		first := b.id()
-		commands = append(commands, fmt.Sprintf("--id=%s create Port name=%s interfaces=%s", first, bond, member), fmt.Sprintf("add Bridge %s ports %s", bridge, first))
-		b.ours[bond] = true
-	}
-	b.members[bond] = append(b.members[bond], port)
-	return commands
 }

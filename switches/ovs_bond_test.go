@@ -73,8 +73,8 @@ func TestFramesOfABond(t *testing.T) {
 	rig.onSwitch(t, "ovs-appctl", "-t", vswitchdControl, "bond/set-active-member", "hosts", "far"+port(6))
 	passes("with one member")
 	rig.apply(t, switches.Intent{Port: port(6), Profile: switches.Quarantine})
-	if ports := rig.onSwitch(t, "ovs-vsctl", "list-ports", "br0"); strings.Contains(ports, "bond9") || !strings.Contains(ports, port(5)+"\n") {
-		t.Errorf("the bond left\n%s", ports)
+	if on, shut := rig.onSwitch(t, "ovs-vsctl", "list-ports", "br0"), rig.onSwitch(t, "ovs-vsctl", "list-ports", "ferrodur-shut"); strings.Contains(on, "bond9") || !strings.Contains(shut, port(5)+"\n") {
+		t.Errorf("the bond left %s; shut are %s", on, shut)
 	}
 }
 
@@ -100,7 +100,7 @@ func TestBondsOfOthers(t *testing.T) {
 	}
 	rig.onSwitch(t, "ovs-vsctl", "set", "Port", port(5), "external_ids:owner=ops")
 	refused(bond(5, 9), `external_ids:owner="ops"`)
-	rig.onSwitch(t, "ovs-vsctl", "del-port", "br0", port(6), "--", "del-port", "br0", port(7), "--", "add-bond", "br0", "bond7", port(6), port(7))
+	rig.onSwitch(t, "ovs-vsctl", "del-port", port(6), "--", "del-port", port(7), "--", "add-bond", "br0", "bond7", port(6), port(7))
 	refused(bond(8, 7), "port bond7 that is not Ferrodur's")
 	if err := bond(6, 9); !errors.Is(err, switches.ErrUnknownPort) {
 		t.Errorf("a member of somebody else's bond: %v", err)

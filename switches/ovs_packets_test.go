@@ -29,29 +29,36 @@ func TestFramesBetweenPorts(t *testing.T) {
 	set(5, switches.Tenant, &switches.VLANs{Untagged: 200, Tagged: []int{100}})
 	set(6, switches.Quarantine, nil)
 	set(7, switches.Quarantine, nil)
+	const uplink, itself, untagged = 9, 10, 0                                                     // the eighth is as it was delivered
+	rig.onSwitch(t, "ovs-vsctl", "del-port", port(uplink), "--", "add-port", "br0", port(uplink)) // takes all VLANs
+	check(t, rig.namespace.Up("br0"))
 	var ends []*end
-	for n := 1; n <= 8; n++ { // the eighth is as it was delivered
+	for n := 1; n <= uplink; n++ {
 		ends = append(ends, newEnd(t, rig.namespace, "far"+port(n)))
 	}
+	ends = append(ends, newEnd(t, rig.namespace, "br0"))
 
-	const untagged = 0
 	type heard map[int]int // by port: with which tag
 	for _, step := range []struct {
 		from, tag int
 		want      heard
 	}{
-		{1, untagged, heard{2: untagged, 4: 100, 5: 100}},
-		{3, untagged, heard{4: 200, 5: untagged}},
-		{4, 100, heard{1: untagged, 2: untagged, 5: 100}},
-		{4, 200, heard{3: untagged, 5: untagged}},
+		{1, untagged, heard{2: untagged, 4: 100, 5: 100, uplink: 100, itself: 100}},
+		{3, untagged, heard{4: 200, 5: untagged, uplink: 200, itself: 200}},
+		{4, 100, heard{1: untagged, 2: untagged, 5: 100, uplink: 100, itself: 100}},
+		{4, 200, heard{3: untagged, 5: untagged, uplink: 200, itself: 200}},
 		{4, untagged, nil},
 		{4, 300, nil},
-		{5, untagged, heard{3: untagged, 4: 200}},
+		{5, untagged, heard{3: untagged, 4: 200, uplink: 200, itself: 200}},
 		{1, 200, nil}, // an access port takes no tags
 		{6, untagged, nil},
 		{6, 100, nil},
-		{6, 4095, nil}, // which the seventh would take, were they not kept apart
+		{6, 4095, nil},
 		{8, untagged, nil},
+		{8, 4095, nil},
+		{uplink, untagged, heard{itself: untagged}},
+		{uplink, 100, heard{1: untagged, 2: untagged, 4: 100, 5: 100, itself: 100}},
+		{uplink, 4095, heard{itself: 4095}},
 	} {
 		frame := []byte(strings.Repeat("ferrodur", 8))
 		for _, e := range ends {

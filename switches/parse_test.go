@@ -31,8 +31,9 @@ var shown = map[string]string{
 	}
 }
 `,
-	"ovs": `{"data":[["swp1",["uuid","1c6e26bc-0d2f-4f0b-a9f0-3a8b0d6f4f4e"],100,["set",[200,300]],["set",[]],"native-untagged",false,["set",[]],["set",[]],["set",[]],["set",[]],["set",[]],0,0,["map",[["description","ferrodur tenant s1 instance/o-42"],["owner","ops"]]],["map",[["rstp-enable","true"]]]]],"headings":["name","interfaces","tag","trunks","cvlans","vlan_mode","protected","qos","mac","bond_mode","lacp","bond_active_slave","bond_downdelay","bond_updelay","external_ids","other_config"]}
-{"data":[["swp1","",9000,["set",[]],["set",[]],["map",[]],0,0,["map",[]],["map",[]],["map",[]],["map",[]],"up"]],"headings":["name","type","mtu_request","mac","ofport_request","options","ingress_policing_rate","ingress_policing_burst","external_ids","other_config","bfd","lldp","link_state"]}
+	"ovs": `{"data":[["br0",["uuid","7a0f5f0a-53c1-4f0e-8a34-0f6f1c9a2b11"],["set",[]],["set",[]],"netdev"],["ferrodur-shut",["uuid","9b1c6d52-2b7e-4b57-9f0d-6f2f8f3f1c22"],"secure",["set",[]],"netdev"]],"headings":["name","ports","fail_mode","controller","datapath_type"]}
+{"data":[[["uuid","9b1c6d52-2b7e-4b57-9f0d-6f2f8f3f1c22"],"swp2",["uuid","5e0d3a9c-7c1b-49b1-8f0e-2d4c6b8a0f33"],["set",[]],["set",[]],["set",[]],["set",[]],false,["set",[]],["set",[]],["set",[]],["set",[]],0,0,["map",[["description","ferrodur quarantine s2"],["ferrodur-bridge","br0"]]],["map",[]]],[["uuid","7a0f5f0a-53c1-4f0e-8a34-0f6f1c9a2b11"],"swp1",["uuid","1c6e26bc-0d2f-4f0b-a9f0-3a8b0d6f4f4e"],100,["set",[200,300]],["set",[]],"native-untagged",false,["set",[]],["set",[]],["set",[]],["set",[]],0,0,["map",[["description","ferrodur tenant s1 instance/o-42"],["owner","ops"]]],["map",[["rstp-enable","true"]]]]],"headings":["_uuid","name","interfaces","tag","trunks","cvlans","vlan_mode","protected","qos","mac","bond_mode","lacp","bond_downdelay","bond_updelay","external_ids","other_config"]}
+{"data":[[["uuid","1c6e26bc-0d2f-4f0b-a9f0-3a8b0d6f4f4e"],"swp1","",9000,["set",[]],["set",[]],["map",[]],0,0,["map",[]],["map",[]],["map",[]],["map",[]],"up"]],"headings":["_uuid","name","type","mtu_request","mac","ofport_request","options","ingress_policing_rate","ingress_policing_burst","external_ids","other_config","bfd","lldp","link_state"]}
 `,
 	"arista_eos": `! Command: show running-config
 interface Ethernet1

@@ -116,7 +116,7 @@ func cabledElsewhere(t *testing.T, begin <-chan struct{}) {
 	bridge := slices.IndexFunc(status.Switches, func(s rack.SwitchStatus) bool { return s.Name == rack.BridgeName })
 	namespace := netns.Namespace(status.Switches[bridge].Namespace)
 	must(t, namespace.AddTap(other))
-	onSwitch("add-port br0 %s -- set Port %s vlan_mode=trunk trunks=4095 protected=true", other, other)
+	onSwitch("add-port ferrodur-shut %s -- set Port %s external_ids:ferrodur-bridge=br0", other, other)
 
 	text, err := os.ReadFile(filepath.Join(world.Rack, "rack.yaml"))
 	must(t, err)
@@ -125,7 +125,7 @@ func cabledElsewhere(t *testing.T, begin <-chan struct{}) {
 		"port: "+server.Port+"\n", "port: "+other+"\n", "ports: ["+server.Port, fmt.Sprintf("ports: [%s, %s", other, server.Port),
 	).Replace(string(text))), 0o600))
 	apply(ctx, t, wrong)
-	onSwitch("clear Port %s trunks -- set Port %s vlan_mode=access tag=%d", server.Port, server.Port, vlan)
+	onSwitch("--id=@port get Port %s -- remove Bridge ferrodur-shut ports @port -- add Bridge br0 ports @port -- set Port %s vlan_mode=access tag=%d", server.Port, server.Port, vlan)
 
 	must(t, world.Client.Enroll(ctx, api.EnrollInput{Server: bridged, Limits: limits()}))
 	state := await(ctx, t, api.EnrollID(bridged), "it was parked", func(s api.State, _ api.Progress) bool { return s.Status == api.StatusParked })
@@ -136,7 +136,7 @@ func cabledElsewhere(t *testing.T, begin <-chan struct{}) {
 	must(t, err)
 	_, _ = world.Client.WaitEnded(ctx, api.EnrollID(bridged)) // the error is that it was aborted
 	apply(ctx, t, filepath.Join(world.Rack, "rack.yaml"))
-	onSwitch("del-port br0 %s", other)
+	onSwitch("del-port %s", other)
 	must(t, namespace.RemoveInterface(other))
 	enroll(ctx, t, bridged)
 	awaitEnrolled(ctx, t, bridged)

@@ -65,7 +65,7 @@ func (s *Stack) heldInDatabase(ctx context.Context) ([]string, error) {
 }
 
 // heldOnSwitches reads the switches' running configuration: a closed port is shut and has
-// no address, or carries no VLAN.
+// no address, or is on the bridge that forwards nothing.
 func (s *Stack) heldOnSwitches(ctx context.Context) (held []string, err error) {
 	servers, err := s.Inventory.Servers(ctx, inventory.ServerFilter{})
 	if err != nil {
@@ -93,11 +93,12 @@ func (s *Stack) heldOnSwitches(ctx context.Context) (held []string, err error) {
 }
 
 func (s *Stack) heldOnBridge(ctx context.Context, port string) ([]string, error) {
-	vlans, err := s.BridgePort(ctx, port)
-	if err != nil || vlans == "trunk [4095] []" {
+	text, err := s.OnSwitch(ctx, rack.BridgeName, "sudo ovs-vsctl iface-to-br "+port)
+	bridge := strings.TrimSpace(text)
+	if err != nil || bridge == "ferrodur-shut" {
 		return nil, err
 	}
-	return []string{fmt.Sprintf("port %s is open: %s", port, vlans)}, nil
+	return []string{fmt.Sprintf("port %s is open on %s", port, bridge)}, nil
 }
 
 func heldOnRouter(lines []string, port string) (held []string) {

@@ -20,13 +20,14 @@ start_software() {
 	until ovs-vsctl --no-wait --timeout=1 init; do sleep 0.05; done 2>/dev/null
 	# Without the kernel's module: packets are switched by the program itself.
 	ovs-vswitchd --disable-system --pidfile --unixctl=/run/openvswitch/vswitchd.ctl &
-	ovs-vsctl --timeout=20 --may-exist add-br br0 -- set Bridge br0 datapath_type=netdev
+	ovs-vsctl --timeout=20 --may-exist add-br br0 -- set Bridge br0 datapath_type=netdev \
+		-- --may-exist add-br ferrodur-shut -- set Bridge ferrodur-shut datapath_type=netdev fail_mode=secure
 
 	local port gateway vlan address
 	for port in $SWITCH_PORTS; do
-		# A port is new in quarantine: as it comes it would carry all VLANs.
-		ovs-vsctl get Port "$port" name >/dev/null 2>&1 ||
-			ovs-vsctl --timeout=20 add-port br0 "$port" -- set Port "$port" vlan_mode=trunk trunks=4095 protected=true
+		# A port is new where Ferrodur has what is shut: as it comes it would carry all VLANs.
+		ovs-vsctl iface-to-br "$port" >/dev/null 2>&1 ||
+			ovs-vsctl --timeout=20 add-port ferrodur-shut "$port" -- set Port "$port" external_ids:ferrodur-bridge=br0
 		# What comes from a port is Open vSwitch's, which takes it before this hook, and not the
 		# kernel's: that would answer there for the gateways, and route past all VLANs.
 		nft add table netdev ports
