@@ -278,9 +278,7 @@ func (b *bench) open(t *testing.T) *switches.Session {
 func (b *bench) must(t *testing.T, intent switches.Intent) switches.Change {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); ; {
-		session := b.open(t)
-		change, err := applyOne(t, session, intent)
-		session.Close()
+		change, err := applyOver(t, b, intent, b.dial)
 		if errors.Is(err, switches.ErrNotReady) && time.Now().Before(end) {
 			continue // as whoever configures a switch does
 		}
