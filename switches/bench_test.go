@@ -84,7 +84,7 @@ var benches = map[string]func(*testing.T) *bench{
 				shown:   []string{"ip route 203.0.113.128/25 blackhole", "bandwidth 12345"},
 				shut:    func(port string) []string { return []string{"interface " + port, "shutdown"} },
 				prepare: []string{"router bgp 65000"},
-				lacks:   []string{"in a VRF", "relayed", "with an MTU", "access", "trunk", "hybrid", "jumbo VLAN", "bond"},
+				lacks:   []string{"in a VRF", "relayed", "with an MTU", "access", "trunk", "hybrid", "installing in a VLAN", "jumbo VLAN", "bond"},
 			},
 		}
 		return b.prepared(t)
@@ -220,7 +220,11 @@ func emulate(t *testing.T, platform, names string, ports int, own words) *bench 
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
-	config := emulator.Config{Platform: platform, Name: "sw1", User: "operator", Password: rigPassword, Hurry: cmp.Or(own.hurry, 150), Banner: "Authorised access only!\n# or else >\n"}
+	hurry := cmp.Or(own.hurry, 150)
+	if *cutAtOnce > 1 { // many switches take their time
+		hurry = min(hurry, 45)
+	}
+	config := emulator.Config{Platform: platform, Name: "sw1", User: "operator", Password: rigPassword, Hurry: hurry, Banner: "Authorised access only!\n# or else >\n"}
 	for n := 1; n <= ports; n++ {
 		config.Ports = append(config.Ports, fmt.Sprintf(names, n))
 	}
@@ -329,24 +333,27 @@ func intentsOf(port string) map[string]switches.Intent {
 	}
 	jumbo := switched(switches.VLANs{Untagged: 100})
 	jumbo.MTU = 9000
+	provisioning := switched(switches.VLANs{Untagged: 300})
+	provisioning.Profile = switches.Provisioning
 	bond := switched(switches.VLANs{Untagged: 100})
 	bond.Bond = &switches.Bond{Group: 7, Fallback: true}
 	return map[string]switches.Intent{
-		"quarantine":  {Port: port, Profile: switches.Quarantine, Description: "ams1-r1-s1"},
-		"routed":      routed,
-		"IPv4 only":   ipv4,
-		"blocks":      behind,
-		"advertising": advertising,
-		"in a VRF":    vrf,
-		"filtered":    filtered,
-		"reaching":    reaching,
-		"relayed":     relayed,
-		"BGP":         speaking,
-		"with an MTU": mtu,
-		"access":      switched(switches.VLANs{Untagged: 100}),
-		"trunk":       switched(switches.VLANs{Tagged: []int{100, 101, 102, 200}}),
-		"hybrid":      switched(switches.VLANs{Untagged: 100, Tagged: []int{200, 300}}),
-		"jumbo VLAN":  jumbo,
-		"bond":        bond,
+		"quarantine":           {Port: port, Profile: switches.Quarantine, Description: "ams1-r1-s1"},
+		"routed":               routed,
+		"IPv4 only":            ipv4,
+		"blocks":               behind,
+		"advertising":          advertising,
+		"in a VRF":             vrf,
+		"filtered":             filtered,
+		"reaching":             reaching,
+		"relayed":              relayed,
+		"BGP":                  speaking,
+		"with an MTU":          mtu,
+		"access":               switched(switches.VLANs{Untagged: 100}),
+		"trunk":                switched(switches.VLANs{Tagged: []int{100, 101, 102, 200}}),
+		"hybrid":               switched(switches.VLANs{Untagged: 100, Tagged: []int{200, 300}}),
+		"jumbo VLAN":           jumbo,
+		"installing in a VLAN": provisioning,
+		"bond":                 bond,
 	}
 }

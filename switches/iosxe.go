@@ -17,9 +17,10 @@ import (
 // verified; the switch's configuration has an "archive" with a path for that. It follows
 // the "Managing Configuration Files Configuration Guide", chapters "Configuration Rollback
 // Confirmed Change" and "Exclusive Configuration Change Access"; the "Layer 2
-// Configuration Guide", chapter "Configuring EtherChannels"; the command references "IP
-// Routing: BGP", "IP Routing: Protocol-Independent", "IPv6" and "Security". It was tried
-// with the emulated device only.
+// Configuration Guide", chapter "Configuring EtherChannels"; the "Security Configuration
+// Guide", chapter "Port-Based Traffic Control"; the command references "IP Routing: BGP",
+// "IP Routing: Protocol-Independent", "IPv6" and "Security". It was tried with the emulated
+// device only.
 //
 // Statements have prefixes where IOS says masks and wildcards: edit turns them into those.
 type iosxe struct{}

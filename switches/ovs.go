@@ -39,6 +39,7 @@ const (
 	ovsTrunks      = "trunks="
 	ovsMode        = "vlan_mode="
 	ovsMTU         = "mtu_request="
+	ovsProtected   = "protected=" // keeps such ports apart from each other
 )
 
 func ovsPort(port string) statement      { return statement("Port " + port) }
@@ -122,14 +123,14 @@ func (ovs) section(running []statement, port string) section {
 		owned, line := false, s.line()
 		switch s.header() {
 		case ovsPort(port):
-			owned = ovsOwned(line, ovsBridge, ovsDescription, ovsTag, ovsTrunks, ovsMode)
+			owned = ovsOwned(line, ovsBridge, ovsDescription, ovsTag, ovsTrunks, ovsMode, ovsProtected)
 		case ovsInterface(port):
 			owned = ovsOwned(line, ovsMTU)
 		case group:
 			if strings.HasPrefix(line, ovsMember) && line != ovsMember+port {
 				continue
 			}
-			owned = line == ovsMember+port || ovsOwned(line, append(ovsBondSettings, ovsBridge, ovsDescription, ovsTag, ovsTrunks, ovsMode)...)
+			owned = line == ovsMember+port || ovsOwned(line, append(ovsBondSettings, ovsBridge, ovsDescription, ovsTag, ovsTrunks, ovsMode, ovsProtected)...)
 		default:
 			continue
 		}
@@ -169,6 +170,9 @@ func (ovs) render(_ Device, intent Intent) ([]statement, error) {
 		want = append(want, at.with(ovsMode+"trunk"), at.with(ovsTrunks+ovsList(vlans.Tagged...)))
 	default:
 		want = append(want, at.with(ovsMode+"native-untagged"), at.with(ovsTag+strconv.Itoa(vlans.Untagged)), at.with(ovsTrunks+ovsList(vlans.Tagged...)))
+	}
+	if intent.Profile == Provisioning {
+		want = append(want, at.with(ovsProtected+"true"))
 	}
 	if intent.MTU != 0 {
 		want = append(want, ovsInterface(intent.Port).with(ovsMTU+strconv.Itoa(intent.MTU)))
@@ -221,9 +225,14 @@ func (ovs) edit(port string, have section, want []statement) []string {
 	}
 	for _, s := range without(have.owned, want) {
 		if name := ovsName(s); !replaced[name] && !ended[s.header()] {
-			if column, key, inMap := strings.Cut(name.line(), ":"); inMap {
+			column, key, inMap := strings.Cut(name.line(), ":")
+			switch {
+			case inMap:
 				commands = append(commands, fmt.Sprintf("remove %s %s %s", s.header(), column, key))
-			} else if name.line()+"=" != ovsBridge {
+			case column+"=" == ovsBridge: // see moveOVS
+			case column+"=" == ovsProtected: // is never empty
+				commands = append(commands, fmt.Sprintf("set %s %sfalse", s.header(), ovsProtected))
+			default:
 				commands = append(commands, fmt.Sprintf("clear %s %s", s.header(), column))
 			}
 		}

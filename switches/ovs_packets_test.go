@@ -29,11 +29,13 @@ func TestFramesBetweenPorts(t *testing.T) {
 	set(5, switches.Tenant, &switches.VLANs{Untagged: 200, Tagged: []int{100}})
 	set(6, switches.Quarantine, nil)
 	set(7, switches.Quarantine, nil)
-	const uplink, itself, untagged = 9, 10, 0                                                     // the eighth is as it was delivered
+	set(10, switches.Provisioning, &switches.VLANs{Untagged: 300})
+	set(11, switches.Provisioning, &switches.VLANs{Untagged: 300})
+	const uplink, itself, untagged = 9, 12, 0                                                     // the eighth is as it was delivered
 	rig.onSwitch(t, "ovs-vsctl", "del-port", port(uplink), "--", "add-port", "br0", port(uplink)) // takes all VLANs
 	check(t, rig.namespace.Up("br0"))
 	var ends []*end
-	for n := 1; n <= uplink; n++ {
+	for n := 1; n < itself; n++ {
 		ends = append(ends, newEnd(t, rig.namespace, "far"+port(n)))
 	}
 	ends = append(ends, newEnd(t, rig.namespace, "br0"))
@@ -59,6 +61,8 @@ func TestFramesBetweenPorts(t *testing.T) {
 		{uplink, untagged, heard{itself: untagged}},
 		{uplink, 100, heard{1: untagged, 2: untagged, 4: 100, 5: 100, itself: 100}},
 		{uplink, 4095, heard{itself: 4095}},
+		{10, untagged, heard{uplink: 300, itself: 300}}, // and not the eleventh, which is provisioned, too
+		{uplink, 300, heard{10: untagged, 11: untagged, itself: 300}},
 	} {
 		frame := []byte(strings.Repeat("ferrodur", 8))
 		for _, e := range ends {

@@ -13,8 +13,9 @@ import (
 // iosxe emulates Cisco IOS-XE on a Catalyst 9000 switch as these describe it: the "Managing
 // Configuration Files Configuration Guide", chapters "Configuration Rollback Confirmed
 // Change" and "Exclusive Configuration Change Access"; the "Layer 2 Configuration Guide",
-// chapter "Configuring EtherChannels"; the "IP Routing: BGP Configuration Guide" and the
-// "Security Configuration Guide: Access Control Lists".
+// chapter "Configuring EtherChannels"; the "IP Routing: BGP Configuration Guide"; the
+// "Security Configuration Guide", chapters on access control lists and port-based traffic
+// control.
 type iosxe struct {
 	*iosStyle
 	groups
@@ -64,7 +65,7 @@ func newIOSXE(d *Device) *iosxe {
 			`ipv6 route (vrf \S+ )?\S+/\d+ \S+( name \S+)?`, `configuration mode exclusive (auto|manual)`,
 		},
 		"if": {
-			`description .+`, `mtu \d+`, `shutdown`, `switchport`, `switchport mode (access|trunk)`, `switchport access vlan \d+`,
+			`description .+`, `mtu \d+`, `shutdown`, `switchport`, `switchport protected`, `switchport mode (access|trunk)`, `switchport access vlan \d+`,
 			`switchport trunk native vlan \d+`, `switchport trunk allowed vlan (add )?[\d,-]+`, `vrf forwarding \S+`, `channel-group \d+ mode active`,
 			`port-channel standalone-disable`, `ip address ` + ipv4, `ipv6 address \S+/\d+`, `ipv6 nd ra suppress( all)?`, `ip helper-address \S+`,
 			`ip access-group \S+ in`, `ipv6 traffic-filter \S+ in`, `load-interval \d+`, `spanning-tree portfast`,
