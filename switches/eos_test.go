@@ -29,6 +29,31 @@ func TestEOSIsQuiet(t *testing.T) {
 	expectNot(t, b.running(t), "ipv6 nd ra")
 }
 
+// Where a neighbour with an IPv4 address was told by hand to exchange no routes, that is a difference.
+func TestEOSIPv4SessionCarriesIPv4(t *testing.T) {
+	b := benches["arista_eos"](t)
+	intent := intentsOf(b.port(1))["BGP"]
+	b.must(t, intentsOf(intent.Port)["quarantine"])
+	shut := sortedLines(b.running(t))
+	b.must(t, intent)
+	want := sortedLines(b.running(t))
+	line := fmt.Sprintf("no neighbor %s activate", intent.Links()[0].Host)
+	off := []string{"router bgp 65000", "address-family ipv4", line}
+	b.byHand(t, off...)
+	change := b.must(t, intent)
+	if diff := []string{"- router bgp 65000 / address-family ipv4 / " + line}; !slices.Equal(change.Diff, diff) {
+		t.Errorf("mended by %q", change.Diff)
+	}
+	if now := sortedLines(b.running(t)); now != want {
+		t.Errorf("mended, it is\n%s\nand was\n%s", now, want)
+	}
+	b.byHand(t, off...)
+	b.must(t, intentsOf(intent.Port)["quarantine"])
+	if now := sortedLines(b.running(t)); now != shut {
+		t.Errorf("shut, it is\n%s\nand was\n%s", now, shut)
+	}
+}
+
 // A neighbour with an IPv6 address has no list for IPv4 routes, and so exchanges none; where it
 // does, by hand, that is a difference.
 func TestEOSIPv6SessionCarriesNoIPv4(t *testing.T) {

@@ -77,7 +77,7 @@ func (c iosStyle) section(running []statement, port string) section {
 	peers := neighbours(running, carrier)
 	on := under("interface " + carrier)
 	for _, s := range running {
-		who, _, isNeighbour := neighbourOf(s)
+		who, _, isNeighbour := neighbourOf(s.header().with(strings.TrimPrefix(s.line(), "no ")))
 		switch {
 		case s == own:
 		case s == on: // a group's, which exists because Ferrodur says so
