@@ -42,6 +42,8 @@ func errorType(err error) string {
 		return api.ErrorStalled
 	case errors.Is(err, errOutdated):
 		return api.ErrorOutdated
+	case errors.Is(err, errHeld):
+		return api.ErrorHeld
 	}
 	return ""
 }

@@ -156,6 +156,8 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 	carryOut := session.Apply
 	if in.DryRun {
 		carryOut = session.Diff
+	} else if err := s.mayApply(ctx, in); err != nil {
+		return nil, err
 	}
 	if len(in.Approved) > 0 && !in.DryRun {
 		if intents, places, err = stillApproved(ctx, session, intents, places, in.Approved, outcomes); err != nil || len(intents) == 0 {
@@ -181,6 +183,23 @@ func (s *Switch) configure(ctx context.Context, in api.ConfigurePortsInput) ([]o
 		}
 	}
 	return outcomes, s.Inventory.KeepAsked(ctx, asked)
+}
+
+// errHeld says that an operator wants no changes by now, or none that he has not seen.
+var errHeld = errors.New("an operator holds changes of the switch back")
+
+// mayApply looks once more, with a session that may have been waited for, whether changes are
+// wanted: errHeld.
+func (s *Switch) mayApply(ctx context.Context, in api.ConfigurePortsInput) error {
+	kept, err := s.Inventory.SwitchMode(ctx, in.Switch)
+	if err != nil {
+		return err
+	}
+	switch mode := api.SwitchMode(kept.Mode); {
+	case mode == api.ModePaused, mode == api.ModeDryRun, mode == api.ModeApprove && len(in.Approved) == 0:
+		return fmt.Errorf("%w: %s is in mode %s", errHeld, in.Switch, mode)
+	}
+	return nil
 }
 
 // errOutdated says that a port has changed since an operator has approved of a change.

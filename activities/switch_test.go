@@ -98,6 +98,30 @@ func tenantPort(server, link string) api.ConfigurePortInput {
 	}
 }
 
+// An operator who holds a switch back after a transaction was begun is heeded before it writes; what
+// is written has not drifted any more.
+func TestConfigurePortsHeld(t *testing.T) {
+	ctx := t.Context()
+	p, device := newEmulated(t, false)
+	ask := api.ConfigurePortsInput{Switch: "sw1", Ports: []api.ConfigurePortInput{tenantPort("s1", "198.51.100.0/31")}}
+	before := device.Running()
+	for n, mode := range []api.SwitchMode{api.ModePaused, api.ModeDryRun, api.ModeApprove} {
+		require.NoError(t, p.inventory.KeepSwitchMode(ctx, "sw1", inventory.SwitchMode{Mode: string(mode), Since: time.Unix(int64(n), 0)}))
+		_, err := run(p, api.ConfigurePorts, ask)
+		requireError(t, err, api.ErrorHeld, "sw1", string(mode))
+	}
+	require.Equal(t, before, device.Running())
+	require.NoError(t, p.inventory.KeepSwitchMode(ctx, "sw1", inventory.SwitchMode{Mode: string(api.ModeApply), Since: time.Unix(9, 0)}))
+	drifted := []inventory.Drift{{Switch: "sw1", Port: "Ethernet1", Lines: []string{"+ no shutdown"}}, {Switch: "sw1", Port: "Ethernet2", Problem: "it is gone"}}
+	require.NoError(t, p.inventory.KeepDrift(ctx, "sw1", drifted, nil))
+	_, err := run(p, api.ConfigurePorts, ask)
+	require.NoError(t, err)
+	left, err := p.inventory.Drift(ctx, "sw1")
+	require.NoError(t, err)
+	require.Len(t, left, 1)
+	require.Equal(t, "Ethernet2", left[0].Port)
+}
+
 // Ports are configured together; one that cannot be had is its own caller's trouble.
 func TestConfigurePorts(t *testing.T) {
 	p, device := newEmulated(t, false)

@@ -17,12 +17,13 @@ type AskedPort struct {
 	Linked               bool // the port had a link when it was last seen
 }
 
-// KeepAsked keeps what ports of a switch should be.
+// KeepAsked keeps what ports of a switch should be, and are by now: they have not drifted.
 func (s *Store) KeepAsked(ctx context.Context, ports []AskedPort) error {
 	var batch pgx.Batch
 	for _, p := range ports {
 		batch.Queue(`INSERT INTO inventory.asked_ports (switch, port, server, asked, linked) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (switch, port) DO UPDATE SET server = $3, asked = $4, linked = $5, asked_at = now()`, p.Switch, p.Port, p.Server, p.Asked, p.Linked)
+		batch.Queue(`DELETE FROM inventory.drift WHERE switch = $1 AND port = $2`, p.Switch, p.Port)
 	}
 	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return fmt.Errorf("keep what was asked for %d ports: %w", len(ports), err)

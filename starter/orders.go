@@ -181,6 +181,9 @@ func (c *cli) statusCommand() *cobra.Command {
 				if !snapshot.Ended() && snapshot.Reason != "" {
 					t.AppendRow(table.Row{"reason", snapshot.Reason})
 				}
+				if name, is := strings.CutPrefix(snapshot.WaitsFor, api.SwitchID("")); is && !snapshot.Ended() {
+					t.AppendRow(table.Row{"waits for", fmt.Sprintf("switch %s: starter switch queue %s", name, name)})
+				}
 				if s := snapshot.Server; s.Name != "" {
 					t.AppendRow(table.Row{"server", fmt.Sprintf("%s at %s, %s %s", s.Name, s.Site, s.Switch, s.Port)})
 				}

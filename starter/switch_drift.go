@@ -133,7 +133,7 @@ func (c *cli) switchApplyCommand() *cobra.Command {
 				ports = append(ports, request)
 			}
 			for _, r := range rows {
-				if len(given) == 1 && r.Asked != nil && len(r.Drift) > 0 {
+				if len(given) == 1 && r.Asked != nil && (len(r.Drift) > 0 || r.Problem != "") {
 					ports = append(ports, api.PortRequest{Port: r.Port, ConfigurePortInput: *r.Asked})
 				}
 			}

@@ -165,7 +165,7 @@ func (frr) section(running []statement, port string) section {
 			} else {
 				found.foreign = append(found.foreign, s)
 			}
-		case s.header() == "" && len(fields) > 3 && fields[1] == "route" && ends[fields[3]]: // to the host, by whatever way
+		case s.header() == "" && len(fields) > 3 && fields[1] == "route" && (fields[3] == port || ends[fields[3]]): // out of the port, or to the host
 			found.foreign = append(found.foreign, s)
 		case len(fields) > 2 && fields[1] == "prefix-list" && isNamed(fields[2], port),
 			isNeighbour && peers[who],

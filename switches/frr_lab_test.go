@@ -109,13 +109,15 @@ func blocksBehindAPort(t *testing.T, rig *rig) {
 	expect(t, rig.vtysh(t, "show ip route static"), "203.0.113.64/28", "via 198.51.100.51, "+port)
 	expect(t, rig.vtysh(t, "show ipv6 route static"), "2001:db8:8000::/56", "via 2001:db8:0:14::1, "+port)
 	expect(t, rig.startup(t), "ip route 203.0.113.64/28 198.51.100.51 "+port)
-	// One that leads to the host and does not name the port is on it, too.
-	another := "ip route 203.0.113.176/28 198.51.100.51"
-	rig.vtysh(t, "configure terminal", another)
-	if change = rig.apply(t, tenant); change.Changed || !slices.Equal(change.Foreign, []string{foreign, another}) {
-		t.Errorf("repeat: got %+v, want no change", change)
+	// One that leads to the host and does not name the port is on it, too; so is one that names the
+	// port alone.
+	for _, another := range []string{"ip route 203.0.113.176/28 198.51.100.51", "ip route 203.0.113.176/28 " + port, "ipv6 route 2001:db8:bad::/48 " + port} {
+		rig.vtysh(t, "configure terminal", another)
+		if change = rig.apply(t, tenant); change.Changed || len(change.Foreign) != 2 || !slices.Contains(change.Foreign, another) {
+			t.Errorf("repeat: got %+v, want no change, and %s", change, another)
+		}
+		rig.vtysh(t, "configure terminal", "no "+another)
 	}
-	rig.vtysh(t, "configure terminal", "no "+another)
 
 	rig.vtysh(t, "configure terminal", "no ip route 203.0.113.64/28 198.51.100.51 "+port)
 	session := rig.open(t)

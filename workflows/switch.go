@@ -75,6 +75,7 @@ func Switch(ctx workflow.Context, input api.SwitchInput) error {
 			var request api.AuditRequest
 			audits.Receive(ctx, &request)
 			w.enqueueAudit(request)
+			w.tellAway(ctx)
 		}
 	})
 	if fresh {
@@ -315,6 +316,8 @@ func (w *switchWriter) work(ctx workflow.Context, places []int, dryRun bool) ([]
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case typeOf(err) == api.ErrorHeld:
+		return nil, nil
 	case err != nil && typeOf(err) != "": // nothing that waiting mends: everybody's
 		w.state.Trouble = explain(err)
 		results = slices.Repeat([]api.PortResult{{Error: explain(err), ErrorType: typeOf(err)}}, len(places))
@@ -329,8 +332,22 @@ func (w *switchWriter) work(ctx workflow.Context, places []int, dryRun bool) ([]
 
 // pause lets a switch that is away rest, while operators decide on what waits for it.
 func (w *switchWriter) pause(ctx workflow.Context) error {
+	w.tellAway(ctx)
 	w.publish(ctx)
 	return workflow.Sleep(ctx, switchPause)
+}
+
+// tellAway tells those who want a switch compared that it is away, while what waits for it is tried
+// again and again.
+func (w *switchWriter) tellAway(ctx workflow.Context) {
+	tried := len(w.ready())+len(w.unseen()) > 0 || slices.ContainsFunc(w.state.Queue, func(q api.QueuedPort) bool { return q.Applying })
+	if len(w.state.Audits) == 0 || w.state.Trouble == "" || !tried ||
+		workflow.GetVersion(ctx, "tell away", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return
+	}
+	callers := w.state.Audits
+	w.state.Audits = nil
+	w.tellAudited(ctx, callers, api.AuditReport{Switch: w.state.Switch, Problem: w.state.Trouble})
 }
 
 // preview finds out what would be changed.
@@ -442,7 +459,6 @@ func (w *switchWriter) audit(ctx workflow.Context) error {
 		}
 		w.count(ctx, api.MetricDrift, float64(len(report.Drift)))
 	}
-	w.state.Audit, w.state.Audited = &report, workflow.Now(ctx)
 	for _, drift := range report.Drift {
 		if drift.Heal != nil {
 			drift.Heal.Again = workflow.GetVersion(ctx, "heal again", workflow.DefaultVersion, 1) == 1
@@ -453,10 +469,15 @@ func (w *switchWriter) audit(ctx workflow.Context) error {
 			})
 		}
 	}
+	w.tellAudited(ctx, callers, report)
+	return nil
+}
+
+func (w *switchWriter) tellAudited(ctx workflow.Context, callers []api.Caller, report api.AuditReport) {
+	w.state.Audit, w.state.Audited = &report, workflow.Now(ctx)
 	for _, caller := range callers {
 		w.signal(ctx, caller, api.SignalAudited, report)
 	}
-	return nil
 }
 
 // finish takes changes out of the queue, with an answer.

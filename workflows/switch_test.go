@@ -253,6 +253,49 @@ func TestSwitchAwayIsSteered(t *testing.T) {
 	}
 }
 
+// A transaction that finds the switch paused by then has changed nothing, and waits.
+func TestSwitchIsHeld(t *testing.T) {
+	r := newRack(t)
+	r.away = temporal.NewNonRetryableApplicationError("an operator holds changes back", api.ErrorHeld, nil)
+	r.ask(time.Minute, "r1", "s1", api.TenantProfile)
+	r.env.RegisterDelayedCallback(func() {
+		if s := r.state(t); len(s.Queue) != 1 || s.Trouble != "" {
+			t.Errorf("held, it is %+v", s)
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.away = nil
+	}, time.Hour)
+	r.run(t, 2*time.Hour, sw1)
+	r.told(t, "r1", 1, "")
+}
+
+// Whoever wants a switch compared does not wait for one that is away, and that changes wait for.
+func TestSwitchAwayTellsAudits(t *testing.T) {
+	r := newRack(t)
+	r.away = errors.New("switch sw1 is unreachable")
+	var told []time.Duration
+	begin := r.env.Now()
+	r.env.OnSignalExternalWorkflow(mock.Anything, "audit", mock.Anything, api.SignalAudited, mock.Anything).Return(
+		func(_, _, _, _ string, argument any) error {
+			if report := argument.(api.AuditReport); !strings.Contains(report.Problem, "unreachable") {
+				t.Errorf("told %+v", report)
+			}
+			told = append(told, r.env.Now().Sub(begin))
+			return nil
+		})
+	audit := func(after time.Duration) {
+		r.env.RegisterDelayedCallback(func() { r.env.SignalWorkflow(api.SignalAudit, api.Caller{Workflow: "audit"}) }, after)
+	}
+	r.ask(time.Minute, "r1", "s1", api.TenantProfile)
+	audit(time.Minute + time.Millisecond) // it is not known yet that it is away
+	audit(time.Hour)
+	r.run(t, 2*time.Hour, sw1)
+	if len(told) != 2 || told[0] > time.Minute+10*time.Second || told[1] > time.Hour+time.Second {
+		t.Errorf("told at %v", told)
+	}
+}
+
 // The mode that an operator has set outlives the workflow, which somebody may end.
 func TestSwitchRecallsMode(t *testing.T) {
 	r := newRack(t)

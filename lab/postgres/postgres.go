@@ -261,7 +261,7 @@ func (c *Cluster) chooseOwner() error {
 	reach := exec.Command("test", "-w", c.dir)
 	reach.SysProcAttr = &syscall.SysProcAttr{Credential: c.owner}
 	if err := reach.Run(); err != nil {
-		return fmt.Errorf("%w (%s): every folder above it needs the permission x for others", ErrFolder, account.Username)
+		return fmt.Errorf("%w (%s): %s, or a folder above it, lacks the permission x for others", ErrFolder, account.Username, filepath.Dir(c.dir))
 	}
 	return nil
 }

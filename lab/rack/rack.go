@@ -86,7 +86,8 @@ func Up(ctx context.Context, config Config) error {
 	if os.Geteuid() != 0 {
 		return ErrNotRoot
 	}
-	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
+	// Others have folders beside it.
+	if err := errors.Join(os.MkdirAll(filepath.Dir(config.Dir), 0o755), os.MkdirAll(config.Dir, 0o700)); err != nil {
 		return err
 	}
 	return locked(config.Dir, func() error {

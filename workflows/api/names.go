@@ -93,6 +93,7 @@ const (
 	ErrorOperator = "Operator" // a person must act first: credentials refused, cabling, failed hardware
 	ErrorStalled  = "Stalled"  // the server was not heard of in time: drive it again through its BMC
 	ErrorOutdated = "Outdated" // a port has changed since an operator approved of its change: show it again
+	ErrorHeld     = "Held"     // an operator holds back what a switch is to do: ask him again
 	ErrorAborted  = "Aborted"  // an operator stopped the workflow; all it did was undone
 )
 
