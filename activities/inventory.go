@@ -75,6 +75,7 @@ func (i *Inventory) FindServer(ctx context.Context, in api.FindServerInput) (api
 func (i *Inventory) ReserveServer(ctx context.Context, in api.ReserveServerInput) (api.Server, error) {
 	server, err := i.Inventory.Reserve(ctx, inventory.Order{
 		Instance: in.Instance, Site: in.Site, Plan: in.Plan, Image: in.Image, Hostname: in.Hostname,
+		Network: in.Network, BGP: in.BGP,
 	})
 	return reference(server), fail(err)
 }

@@ -190,6 +190,9 @@ func (a application) servers(ctx context.Context, d Declaration) error {
 		if err == nil {
 			err = a.others(ctx, server)
 		}
+		if err == nil && at >= 0 && known[at].State == Available && !slices.Equal(known[at].Uplinks(), server.Uplinks()) {
+			err = move(ctx, a.tx, known[at], Transition{Server: server.Name, To: Enrolled, Reason: "its cables were declared anew: enrol it again", Actor: "apply"})
+		}
 		if err != nil {
 			return refused("server "+server.Name, err)
 		}

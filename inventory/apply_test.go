@@ -53,7 +53,20 @@ func TestApplyChanges(t *testing.T) {
 	server, err := store.Server(t.Context(), "srv1")
 	require.NoError(t, err)
 	require.Equal(t, "swp2", server.Port)
-	require.Equal(t, inventory.Available, server.State, "a declaration does not touch the state")
+	require.Equal(t, inventory.Enrolled, server.State, "at another port it is neither shut nor proven to be there")
+	require.Contains(t, server.StateReason, "cables")
+
+	d.Servers[1].Disk = "/dev/sdb"
+	for _, s := range []string{"srv1", "srv2"} {
+		for _, to := range []inventory.ServerState{inventory.Inspecting, inventory.BurningIn, inventory.Available} {
+			require.NoError(t, store.SetServerState(t.Context(), inventory.Transition{Server: s, To: to, Actor: "alice"}))
+		}
+	}
+	_, err = store.Apply(t.Context(), d)
+	require.NoError(t, err)
+	server, err = store.Server(t.Context(), "srv2")
+	require.NoError(t, err)
+	require.Equal(t, inventory.Available, server.State, "what else is declared does not touch the state")
 }
 
 func TestApplyRefuses(t *testing.T) {

@@ -49,6 +49,7 @@ type NoServerError struct {
 	Plan, Site string
 	Total      int                 // servers of the plan at the site
 	States     map[ServerState]int // the same, by state
+	Unfit      int                 // those that are available at switches that cannot carry what is ordered
 }
 
 func (e NoServerError) Error() string {
@@ -62,7 +63,11 @@ func (e NoServerError) Error() string {
 			counts = append(counts, fmt.Sprintf("%d %s", n, state))
 		}
 	}
-	return text + fmt.Sprintf("%d in the plan (%s)", e.Total, strings.Join(counts, ", "))
+	text += fmt.Sprintf("%d in the plan (%s)", e.Total, strings.Join(counts, ", "))
+	if e.Unfit > 0 {
+		text += fmt.Sprintf("; switches of %d cannot carry what is ordered", e.Unfit)
+	}
+	return text
 }
 
 // TransitionError says that a server or an instance cannot go from its state to the one

@@ -88,6 +88,39 @@ func TestReserveWaitsForALockedServer(t *testing.T) {
 	require.NoError(t, <-reserved)
 }
 
+// Nobody gets a server at a switch that cannot carry what he orders.
+func TestReserveFits(t *testing.T) {
+	store, _ := stocked(t, 1)
+	d := rack(2)
+	bridge := d.Switches[0]
+	bridge.Name, bridge.Platform, bridge.Address, bridge.Ports = "sw2", "ovs", "192.0.2.2:22", []string{"swp2"}
+	d.Switches = append(d.Switches, bridge)
+	d.Servers[1].Switch = "sw2"
+	_, err := store.Apply(t.Context(), d)
+	require.NoError(t, err)
+	enroll(t, store, "srv2")
+	reserve := func(id string, change func(*inventory.Order)) (string, error) {
+		o := order(id)
+		change(&o)
+		server, err := store.Reserve(t.Context(), o)
+		return server.Name, err
+	}
+	switched := func(o *inventory.Order) { o.Network = "blue" }
+	routed := func(*inventory.Order) {}
+	speaking := func(o *inventory.Order) { o.BGP = true }
+
+	got, err := reserve("instance/a", routed)
+	require.NoError(t, err)
+	require.Equal(t, "srv1", got)
+	for _, change := range []func(*inventory.Order){routed, speaking} {
+		_, err = reserve("instance/b", change)
+		require.EqualError(t, err, "no c1.small is available at ewr1: 2 in the plan (1 available, 1 reserved); switches of 1 cannot carry what is ordered")
+	}
+	got, err = reserve("instance/c", switched)
+	require.NoError(t, err)
+	require.Equal(t, "srv2", got)
+}
+
 func TestReserveRefuses(t *testing.T) {
 	store, _ := stocked(t, 2)
 	_, err := store.Reserve(t.Context(), order("instance/a"))

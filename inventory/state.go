@@ -36,7 +36,7 @@ func (s ServerState) Next() []ServerState {
 	case BurningIn:
 		next = []ServerState{Available, Inspecting, Enrolled}
 	case Available:
-		next = []ServerState{Reserved, Inspecting, BurningIn, Wiping}
+		next = []ServerState{Reserved, Inspecting, BurningIn, Wiping, Enrolled}
 	case Reserved:
 		next = []ServerState{Provisioning, Wiping, Available}
 	case Provisioning:

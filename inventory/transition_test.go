@@ -16,7 +16,7 @@ func TestServerTransitions(t *testing.T) {
 
 	var refused inventory.TransitionError
 	require.ErrorAs(t, move(inventory.Active, ""), &refused)
-	require.EqualError(t, refused, "server srv1 is available and cannot become active: from there it can become inspecting, burning-in, wiping, parked, maintenance, retired")
+	require.EqualError(t, refused, "server srv1 is available and cannot become active: from there it can become inspecting, burning-in, wiping, enrolled, parked, maintenance, retired")
 
 	for _, to := range []inventory.ServerState{
 		inventory.Maintenance, inventory.Maintenance, inventory.Retired, inventory.Enrolled, inventory.Parked, inventory.Available,

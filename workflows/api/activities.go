@@ -69,6 +69,8 @@ type ReserveServerInput struct {
 	Plan     string `json:"plan"`
 	Image    string `json:"image"`
 	Hostname string `json:"hostname"`
+	Network  string `json:"network,omitempty"` // whose VLAN the server is to be in; empty: it has routed links
+	BGP      bool   `json:"bgp,omitempty"`     // over those
 }
 
 // FreeServerInput ends an instance and makes its server available again, or, with Park
