@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -167,11 +168,17 @@ func (c *cli) statusCommand() *cobra.Command {
 		Example: "  starter status o-42\n  starter status enroll/s1 -o json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, given []string) error {
+			id := workflowID(given[0])
+			if kind, name, _ := strings.Cut(id, "/"); kind == "switch" {
+				return usage("%s is the workflow of a switch: starter switch queue %s", id, name)
+			} else if !slices.Contains([]string{"instance", "enroll", "burn-in"}, kind) {
+				return usage("%s is neither an order nor an enrolment nor a burn-in: see it in Temporal's Web UI", id)
+			}
 			temporal, err := c.workflows(command.Context())
 			if err != nil {
 				return err
 			}
-			snapshot, err := temporal.Snapshot(command.Context(), workflowID(given[0]))
+			snapshot, err := temporal.Snapshot(command.Context(), id)
 			if err != nil {
 				return err
 			}

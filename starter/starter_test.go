@@ -36,6 +36,8 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"list", "--colour"}, "unknown flag"},
 		{[]string{"list", "-o", "xml"}, "neither table nor json"},
 		{[]string{"status"}, "the command is starter status ORDER"},
+		{[]string{"status", "switch/sw1"}, "starter switch queue sw1"},
+		{[]string{"status", "move/default/acme/first"}, "see it in Temporal's Web UI"},
 		{[]string{"switch", "reject", "sw1"}, "starter switch reject SWITCH REQUEST..."},
 		{[]string{"enroll"}, "name the servers"},
 		{[]string{"enroll", "s1", "--all"}, "name the servers"},

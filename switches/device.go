@@ -70,7 +70,9 @@ func (d Device) Validate() error {
 
 // login turns the device's credentials and pinned key into a client configuration.
 func (d Device) login() (*ssh.ClientConfig, error) {
-	invalid := func(reason string) error { return &InvalidDeviceError{d.Name, reason} }
+	invalid := func(reason string) error {
+		return &InvalidDeviceError{d.Name, reason + "; correct it in the inventory"}
+	}
 	if _, _, err := net.SplitHostPort(d.Address); err != nil {
 		return nil, invalid(fmt.Sprintf("address %q is not in the form host:port", d.Address))
 	}
@@ -78,7 +80,7 @@ func (d Device) login() (*ssh.ClientConfig, error) {
 		return nil, invalid("it has no user")
 	}
 	if d.HostKey == "" {
-		return nil, invalid("its host key is not known yet: see what it offers, and accept that: starter switch trust " + d.Name)
+		return nil, &InvalidDeviceError{d.Name, "its host key is not known yet: see what it offers, and accept that: starter switch trust " + d.Name}
 	}
 	pinned, _, _, _, err := ssh.ParseAuthorizedKey([]byte(d.HostKey))
 	if err != nil {
@@ -101,7 +103,7 @@ func (d Device) login() (*ssh.ClientConfig, error) {
 	return &ssh.ClientConfig{
 		User:              d.User,
 		Auth:              methods,
-		HostKeyCallback:   pin(pinned),
+		HostKeyCallback:   pin(d.Name, pinned),
 		HostKeyAlgorithms: algorithms(pinned),
 	}, nil
 }

@@ -40,14 +40,14 @@ var (
 	ErrUnreadable = errors.New("configuration is incomplete or in an unknown form")
 )
 
-// InvalidDeviceError says what is wrong with a Device. No connection was tried.
+// InvalidDeviceError says what is wrong with a Device, and what to do. No connection was tried.
 type InvalidDeviceError struct {
 	Device string // its name
 	Reason string
 }
 
 func (e *InvalidDeviceError) Error() string {
-	return fmt.Sprintf("switch %s cannot be used: %s; correct it in the inventory", e.Device, e.Reason)
+	return fmt.Sprintf("switch %s cannot be used: %s", e.Device, e.Reason)
 }
 
 // InvalidIntentError says what is wrong with an Intent. Nothing was sent.

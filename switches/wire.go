@@ -127,6 +127,11 @@ func (w *wire) run(program, input string) (output string, err error) {
 	var said, complaint bytes.Buffer
 	session.Stdin, session.Stdout, session.Stderr = strings.NewReader(input), &said, &complaint
 	err = session.Run(program)
+	if err == nil {
+		// OpenSSH may tell the exit status before the last of what was said. Where the connection breaks
+		// off between the two, that looks whole.
+		_, _, err = w.client.SendRequest("keepalive@openssh.com", true, nil)
+	}
 	var exit *ssh.ExitError
 	if errors.As(err, &exit) && !killed(exit) {
 		return "", &RefusedError{Line: program, Answer: strings.TrimSpace(complaint.String())}
@@ -171,11 +176,11 @@ func (s *Sessions) HostKey(ctx context.Context, address string) (ssh.PublicKey, 
 }
 
 // pin accepts the pinned host key and no other.
-func pin(pinned ssh.PublicKey) ssh.HostKeyCallback {
+func pin(device string, pinned ssh.PublicKey) ssh.HostKeyCallback {
 	return func(_ string, _ net.Addr, offered ssh.PublicKey) error {
 		if !bytes.Equal(offered.Marshal(), pinned.Marshal()) {
-			return fmt.Errorf("%w: the switch offers %s, pinned is %s",
-				ErrHostKey, ssh.FingerprintSHA256(offered), ssh.FingerprintSHA256(pinned))
+			return fmt.Errorf("%w: the switch offers %s, pinned is %s; if it has a new one: starter switch trust %s",
+				ErrHostKey, ssh.FingerprintSHA256(offered), ssh.FingerprintSHA256(pinned), device)
 		}
 		return nil
 	}

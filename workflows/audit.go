@@ -23,16 +23,18 @@ const (
 // Audit has every switch compared with what was asked for, each by its own workflow, and
 // says what differs. A Temporal Schedule runs it.
 func Audit(ctx workflow.Context, input api.AuditInput) (api.AuditResult, error) {
-	ctx = options(ctx, "", workflow.ActivityOptions{
-		TaskQueue: api.QueueLifecycle, StartToCloseTimeout: 30 * time.Second, ScheduleToCloseTimeout: auditAnswers,
-	})
-	switches, err := call(ctx, api.ListSwitches, input)
+	short := func(summary string) workflow.Context {
+		return options(ctx, summary, workflow.ActivityOptions{
+			TaskQueue: api.QueueLifecycle, StartToCloseTimeout: 30 * time.Second, ScheduleToCloseTimeout: auditAnswers,
+		})
+	}
+	switches, err := call(short("which switches there are"), api.ListSwitches, input)
 	if err != nil {
 		return api.AuditResult{}, err
 	}
 	self := workflow.GetInfo(ctx).WorkflowExecution
 	for _, ref := range switches {
-		err := do(ctx, api.RequestAudit, api.RequestAuditInput{SwitchRef: ref, Caller: api.Caller{Workflow: self.ID, Run: self.RunID}})
+		err := do(short("ask "+api.SwitchID(ref.Switch)), api.RequestAudit, api.RequestAuditInput{SwitchRef: ref, Caller: api.Caller{Workflow: self.ID, Run: self.RunID}})
 		if err != nil {
 			return api.AuditResult{}, err
 		}
@@ -69,13 +71,13 @@ func reported(result api.AuditResult, name string) bool {
 // auditDetails is what an operator sees at a glance, as Markdown.
 func auditDetails(result api.AuditResult) string {
 	var b strings.Builder
-	b.WriteString("| switch | ports | differ | problem |\n| --- | --- | --- | --- |\n")
+	b.WriteString("| switch | ports | differ | which | problem |\n| --- | --- | --- | --- | --- |\n")
 	for _, r := range result.Reports {
 		var differ []string
 		for _, drift := range r.Drift {
 			differ = append(differ, drift.Port)
 		}
-		fmt.Fprintf(&b, "| %s | %d | %s | %s |\n", r.Switch, r.Ports, strings.Join(differ, " "), r.Problem)
+		fmt.Fprintf(&b, "| %s | %d | %d | %s | %s |\n", r.Switch, r.Ports, len(differ), strings.Join(differ, " "), r.Problem)
 	}
 	return b.String()
 }

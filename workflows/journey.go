@@ -224,8 +224,13 @@ func explain(err error) string {
 	}
 	var timeoutErr *temporal.TimeoutError
 	if errors.As(err, &timeoutErr) {
-		if cause := timeoutErr.Unwrap(); cause != nil {
+		last := new(temporal.TimeoutError)
+		cause := timeoutErr.Unwrap()
+		if cause != nil && !errors.As(cause, &last) {
 			return explain(cause)
+		}
+		if cause != nil { // what the last attempt failed with
+			timeoutErr = last
 		}
 		var activityErr *temporal.ActivityError
 		if errors.As(err, &activityErr) {

@@ -210,7 +210,7 @@ func (w *switchWriter) setMode(ctx workflow.Context, in api.ModeInput) (api.Swit
 
 func (w *switchWriter) mayApprove(in api.ApproveInput) error {
 	if w.state.Mode != api.ModeApprove {
-		return fmt.Errorf("switch %s is in mode %q: only in mode approve is there something to approve", w.state.Switch, w.state.Mode)
+		return fmt.Errorf("switch %s is in mode %q: only in mode approve is there something to approve: starter switch ask %[1]s", w.state.Switch, w.state.Mode)
 	}
 	return w.mayReject(in)
 }

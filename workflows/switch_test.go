@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/mock"
+	enums "go.temporal.io/api/enums/v1"
 	sdk "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
@@ -220,6 +221,19 @@ func TestSwitchAway(t *testing.T) {
 	r.run(t, 50*time.Hour, sw1)
 	r.told(t, "r1", 1, "")
 	r.told(t, "r2", 1, "credentials")
+}
+
+// What a worker that was killed leaves is told in words that say what to look at.
+func TestSwitchWithoutWorker(t *testing.T) {
+	r := newRack(t)
+	r.away = temporal.NewTimeoutError(enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, temporal.NewHeartbeatTimeoutError())
+	r.ask(time.Minute, "r1", "s1", api.TenantProfile)
+	r.env.RegisterDelayedCallback(func() {
+		if s := r.state(t); !strings.Contains(s.Trouble, "ConfigurePorts did not end in time (Heartbeat): is a worker for it running?") {
+			t.Errorf("trouble: %s", s.Trouble)
+		}
+	}, time.Hour)
+	r.run(t, 2*time.Hour, sw1)
 }
 
 // While a switch is away, a change can be rejected, and the switch paused, within a minute.
