@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
@@ -65,7 +66,8 @@ func (i *IPAM) ListElastic(ctx context.Context, in api.ListElasticInput) ([]neti
 
 // RouteInstance has an instance's port carry the elastic blocks that are at it, and waits
 // until it does. There is nothing to do for one that has ended, or that nobody ordered yet.
-// An attempt after a refusal asks anew: the cause may be mended by then.
+// An attempt after a refusal asks anew: the cause may be mended by then. What an operator has
+// rejected is not asked for again.
 func (r *Requests) RouteInstance(ctx context.Context, in api.RouteInput) (api.None, error) {
 	return beating(ctx, func(ctx context.Context) (api.None, error) {
 		handle, err := r.Temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
@@ -77,6 +79,9 @@ func (r *Requests) RouteInstance(ctx context.Context, in api.RouteInput) (api.No
 		}
 		if notFound := (*serviceerror.NotFound)(nil); errors.As(err, &notFound) {
 			err = nil
+		}
+		if rejected := (*temporal.ApplicationError)(nil); errors.As(err, &rejected) && strings.Contains(rejected.Message(), api.Rejected) {
+			return api.None{}, temporal.NewNonRetryableApplicationError(rejected.Message(), api.ErrorOperator, nil)
 		}
 		return api.None{}, fail(err)
 	})

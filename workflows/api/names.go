@@ -97,6 +97,9 @@ const (
 	ErrorAborted  = "Aborted"  // an operator stopped the workflow; all it did was undone
 )
 
+// Rejected begins the message of an ErrorOperator where an operator has rejected the change of a port.
+const Rejected = "the change was rejected by an operator"
+
 // HoldsByWorkflow says whether a key is one by which workflows hold things: of an instance
 // or of a server.
 func HoldsByWorkflow(key string) bool {

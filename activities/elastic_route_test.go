@@ -1,0 +1,28 @@
+package activities_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/mocks"
+	"go.temporal.io/sdk/temporal"
+
+	"ferrodur/activities"
+	"ferrodur/workflows/api"
+)
+
+// What a switch refuses is tried again; what an operator has rejected ends the move.
+func TestRouteInstanceRefused(t *testing.T) {
+	for message, kind := range map[string]string{
+		"switch sw1 refused the credentials":                                  "",
+		"configure port: the change was rejected by an operator: not tonight": api.ErrorOperator,
+	} {
+		handle, server := new(mocks.WorkflowUpdateHandle), new(mocks.Client)
+		handle.On("Get", mock.Anything, mock.Anything).Return(temporal.NewApplicationError(message, api.ErrorOperator))
+		server.On("UpdateWorkflow", mock.Anything, mock.Anything).Return(handle, nil)
+		p := newPlace(t)
+		p.serves(&activities.Requests{Temporal: server})
+		_, err := run(p, api.RouteInstance, api.RouteInput{Instance: "instance/o-1", Request: "move"})
+		requireError(t, err, kind, message)
+	}
+}
