@@ -195,8 +195,8 @@ func (s *Switch) mayApply(ctx context.Context, in api.ConfigurePortsInput) error
 	if err != nil {
 		return err
 	}
-	switch mode := api.SwitchMode(kept.Mode); {
-	case mode == api.ModePaused, mode == api.ModeDryRun, mode == api.ModeApprove && len(in.Approved) == 0:
+	mode := api.SwitchMode(kept.Mode)
+	if mode == api.ModePaused || mode == api.ModeDryRun || mode == api.ModeApprove && len(in.Approved) == 0 {
 		return fmt.Errorf("%w: %s is in mode %s", errHeld, in.Switch, mode)
 	}
 	return nil

@@ -42,15 +42,14 @@ const (
 	ovsProtected   = "protected=" // keeps such ports apart from each other
 )
 
+// ovsPortSettings are those that an intent decides on, of all records of the table Port.
+var ovsPortSettings = []string{ovsBridge, ovsDescription, ovsTag, ovsTrunks, ovsMode, ovsProtected}
+
 func ovsPort(port string) statement      { return statement("Port " + port) }
 func ovsInterface(port string) statement { return statement("Interface " + port) }
 
 func (d ovs) ports(ctx context.Context, cli *terminal) (map[string]bool, error) {
-	text, err := d.running(ctx, cli)
-	if err != nil {
-		return nil, err
-	}
-	tables, err := readOVS(text)
+	tables, err := d.tables(ctx, cli)
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +78,14 @@ func (d ovs) running(ctx context.Context, cli *terminal) (string, error) {
 	return d.vsctl(ctx, cli, lists)
 }
 
+func (d ovs) tables(ctx context.Context, cli *terminal) (ovsTables, error) {
+	text, err := d.running(ctx, cli)
+	if err != nil {
+		return nil, err
+	}
+	return readOVS(text)
+}
+
 // vsctl runs ovs-vsctl: ErrUnreachable where the database is away, or is not carried out in time.
 // A signal ends ovs-vsctl then.
 func (ovs) vsctl(ctx context.Context, cli *terminal, commands string) (string, error) {
@@ -92,14 +99,15 @@ func (ovs) vsctl(ctx context.Context, cli *terminal, commands string) (string, e
 
 func (ovs) read(text string) ([]statement, error) {
 	tables, err := readOVS(text)
-	if err != nil {
-		return nil, err
-	}
-	all := tables.shut()
+	return tables.statements(), err
+}
+
+func (t ovsTables) statements() []statement {
+	all := t.shut()
 	for _, name := range []string{"Port", "Interface"} {
-		for _, row := range tables[name] {
+		for _, row := range t[name] {
 			at := statement(name + " " + row.text("name"))
-			for _, member := range tables.members(row) {
+			for _, member := range t.members(row) {
 				if member != row.text("name") {
 					all = append(all, at.with(ovsMember+member))
 				}
@@ -113,7 +121,7 @@ func (ovs) read(text string) ([]statement, error) {
 			}
 		}
 	}
-	return all, nil
+	return all
 }
 
 func (ovs) section(running []statement, port string) section {
@@ -123,14 +131,14 @@ func (ovs) section(running []statement, port string) section {
 		owned, line := false, s.line()
 		switch s.header() {
 		case ovsPort(port):
-			owned = ovsOwned(line, ovsBridge, ovsDescription, ovsTag, ovsTrunks, ovsMode, ovsProtected)
+			owned = ovsOwned(line, ovsPortSettings...)
 		case ovsInterface(port):
 			owned = ovsOwned(line, ovsMTU)
 		case group:
 			if strings.HasPrefix(line, ovsMember) && line != ovsMember+port {
 				continue
 			}
-			owned = line == ovsMember+port || ovsOwned(line, append(ovsBondSettings, ovsBridge, ovsDescription, ovsTag, ovsTrunks, ovsMode, ovsProtected)...)
+			owned = line == ovsMember+port || ovsOwned(line, ovsPortSettings...) || ovsOwned(line, ovsBondSettings...)
 		default:
 			continue
 		}

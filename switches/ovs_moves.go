@@ -83,16 +83,12 @@ type ovsLayout struct {
 }
 
 func (d ovs) readLayout(ctx context.Context, cli *terminal) (*ovsLayout, error) {
-	text, err := d.running(ctx, cli)
-	if err != nil {
-		return nil, err
-	}
-	tables, err := readOVS(text)
+	tables, err := d.tables(ctx, cli)
 	if err != nil {
 		return nil, err
 	}
 	l := &ovsLayout{
-		ours: map[string]bool{}, members: map[string][]string{},
+		running: tables.statements(), ours: map[string]bool{}, members: map[string][]string{},
 		bridges: map[string]string{}, homes: map[string]string{}, datapaths: map[string]string{},
 	}
 	names := map[string]string{} // of ports
@@ -112,8 +108,7 @@ func (d ovs) readLayout(ctx context.Context, cli *terminal) (*ovsLayout, error) 
 			l.bridges[names[id]] = row.text("name")
 		}
 	}
-	l.running, err = d.read(text)
-	return l, err
+	return l, nil
 }
 
 // translate returns what a move is to ovs-vsctl. The error says why it is refused.

@@ -224,13 +224,9 @@ func explain(err error) string {
 	}
 	var timeoutErr *temporal.TimeoutError
 	if errors.As(err, &timeoutErr) {
-		last := new(temporal.TimeoutError)
-		cause := timeoutErr.Unwrap()
-		if cause != nil && !errors.As(cause, &last) {
+		// Of the timeouts it is that of the last attempt that tells more.
+		if cause := timeoutErr.Unwrap(); cause != nil && !errors.As(cause, &timeoutErr) {
 			return explain(cause)
-		}
-		if cause != nil { // what the last attempt failed with
-			timeoutErr = last
 		}
 		var activityErr *temporal.ActivityError
 		if errors.As(err, &activityErr) {
