@@ -52,7 +52,7 @@ func errorType(err error) string {
 func refused(err error) bool {
 	return is[inventory.NotFoundError](err) || is[inventory.NoServerError](err) || is[inventory.HeldError](err) ||
 		errors.Is(err, inventory.ErrInstanceEnded) ||
-		errors.Is(err, ipam.ErrNoPool) || errors.Is(err, ipam.ErrNotHeld) || is[*ipam.ExhaustedError](err) || is[*ipam.LimitError](err)
+		is[*ipam.NoDomainError](err) || errors.Is(err, ipam.ErrNoPool) || errors.Is(err, ipam.ErrNotHeld) || is[*ipam.ExhaustedError](err) || is[*ipam.LimitError](err)
 }
 
 // needsOperator says whether a person must act before a retry can help.

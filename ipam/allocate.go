@@ -18,7 +18,7 @@ import (
 // order of the wants; that of a want left out (IfPooled) is the zero Allocation. Asked
 // again, the answer is the same.
 //
-// Errors: ErrNoPool, *ExhaustedError, *TakenError, *LimitError, *InvalidError; of pools kept
+// Errors: *NoDomainError, ErrNoPool, *ExhaustedError, *TakenError, *LimitError, *InvalidError; of pools kept
 // outside, *ConflictError, and *SourceError while that system is away.
 func (s *Store) Allocate(ctx context.Context, r Request) ([]Allocation, error) {
 	r, err := r.normal()

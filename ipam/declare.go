@@ -60,7 +60,7 @@ func (d *Changes) note(what string, known, changed bool) {
 // DeclareIn makes the database hold what is declared, within a transaction of the
 // caller's, which is to be rolled back after an error.
 //
-// Errors: *InvalidError, *OverlapError, *InUseError.
+// Errors: *InvalidError, *NoDomainError, *OverlapError, *InUseError.
 func (s *Store) DeclareIn(ctx context.Context, tx pgx.Tx, d Declaration, by By) (done Changes, err error) {
 	if err := d.Validate(); err != nil {
 		return done, err

@@ -43,7 +43,7 @@ type rower interface {
 func domainID(ctx context.Context, db rower, name string) (id int32, err error) {
 	err = db.QueryRow(ctx, `SELECT id FROM ipam.domains WHERE name = $1`, name).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return 0, &InvalidError{What: "routing domain", Reason: fmt.Sprintf("there is none of the name %q", name)}
+		return 0, &NoDomainError{Name: name}
 	}
 	return id, err
 }

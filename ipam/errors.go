@@ -13,6 +13,15 @@ var ErrNoPool = errors.New("no pool: declare one with starter apply")
 // ErrNotHeld says that nobody, or not the one named, holds an address.
 var ErrNotHeld = errors.New("not held")
 
+// NoDomainError says that there is no routing domain of a name.
+type NoDomainError struct{ Name string }
+
+func (e *NoDomainError) Error() string {
+	return fmt.Sprintf("there is no routing domain %q: declare it with starter apply", e.Name)
+}
+
+func (e *NoDomainError) refusal() {}
+
 // NoPoolError says that a site has no pool of a role, for whoever asked.
 type NoPoolError struct {
 	Domain, Site string

@@ -202,7 +202,7 @@ func TestImportRefuses(t *testing.T) {
 		"IPv4 in IPv6":        {header + "::ffff:203.0.113.0/120,,container\n", []string{"line 2: ::ffff:203.0.113.0/120 is an IPv4 address in IPv6 form"}},
 		"no status":           {header + "203.0.113.0/24,,gone\n", []string{`line 2: status "gone" is none of`}},
 		"no site":             {header + "203.0.113.0/24,,active,tenant,,true\n", []string{"line 2: pool 203.0.113.0/24: it needs a name and a site"}},
-		"no such domain":      {header + "203.0.113.0/24,red,container\n", []string{`line 2: vrf: routing domain: there is none of the name "red"`}},
+		"no such domain":      {header + "203.0.113.0/24,red,container\n", []string{`line 2: vrf: there is no routing domain "red"`}},
 		"no duration":         {header + "203.0.113.0/24,,active,tenant,ewr1,true,p,,,,soon\n", []string{`line 2: cf_ferrodur_quarantine "soon"`}},
 		"a link too long":     {header + pool + "203.0.113.0/28,,active,,,,,link,o\n", []string{"line 3: 203.0.113.0/28 is no link"}},
 		"twice":               {header + pool + "203.0.113.0/24,,container\n", []string{"line 3: 203.0.113.0/24 is on line 2 already"}},

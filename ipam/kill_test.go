@@ -73,6 +73,7 @@ func TestPostgresCrashes(t *testing.T) {
 		t.Errorf("PostgreSQL crashed %d times only", crashes)
 	}
 	t.Logf("%d orders, %d crashes", done.Load(), crashes)
+	database.Reset() // of connections that the last crash has cut
 	mustBeHeld(t, store, acknowledged)
 }
 

@@ -140,8 +140,8 @@ func TestDomainsAreApart(t *testing.T) {
 	}
 	request := wanting("o", ipam.Want{Family: ipam.IPv4})
 	request.Domain = "vrf-red"
-	var invalid *ipam.InvalidError
-	if _, err := store.Allocate(ctx, request); !errors.As(err, &invalid) {
+	var unknown *ipam.NoDomainError
+	if _, err := store.Allocate(ctx, request); !errors.As(err, &unknown) {
 		t.Errorf("an unknown domain: %v", err)
 	}
 }

@@ -18,7 +18,7 @@ import (
 // named stays as it is. A pool may grow and may change its quarantine at any time; its
 // site, its role, and addresses that it loses only while nothing of it is held or rests.
 //
-// Errors: *InvalidError, *OverlapError, *InUseError.
+// Errors: *InvalidError, *NoDomainError, *OverlapError, *InUseError.
 func (s *Store) PutPools(ctx context.Context, pools []Pool, by By) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		_, err := s.DeclareIn(ctx, tx, Declaration{Pools: pools}, by)

@@ -57,7 +57,7 @@ func recordPrefix(ctx context.Context, tx pgx.Tx, domain int32, id int64, before
 
 // PutPrefix declares a container or a reserved prefix. Pools are declared by PutPools.
 //
-// Errors: *InvalidError, *OverlapError.
+// Errors: *InvalidError, *NoDomainError, *OverlapError.
 func (s *Store) PutPrefix(ctx context.Context, p Prefix, by By) error {
 	if err := p.validate(); err != nil {
 		return err
@@ -117,7 +117,7 @@ func putPrefix(ctx context.Context, tx pgx.Tx, domain int32, p Prefix, by By) (c
 // Remove takes a prefix out of the tree. What lies in it stays, one level up. A pool goes
 // only when nothing of it is held or rests.
 //
-// Errors: *InUseError, *InvalidError where there is no such prefix.
+// Errors: *InUseError, *NoDomainError, *InvalidError where there is no such prefix.
 func (s *Store) Remove(ctx context.Context, domain string, prefix netip.Prefix, by By) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		id, err := domainID(ctx, tx, cmp.Or(domain, DefaultDomain))

@@ -60,7 +60,7 @@ func exitCode(ctx context.Context, err error) int {
 		is[inventory.DuplicateError](err) || is[inventory.PortInUseError](err) || is[inventory.InvalidError](err) ||
 		errors.Is(err, inventory.ErrBadSecretRef) || errors.Is(err, inventory.ErrInstanceEnded) ||
 		is[*ipam.InUseError](err) || is[*ipam.OverlapError](err) || is[*ipam.InvalidError](err) || is[ipam.ImportErrors](err) ||
-		errors.Is(err, ipam.ErrNoPool) || is[*ipam.ExhaustedError](err) || is[*ipam.TakenError](err) || is[*ipam.LimitError](err) ||
+		is[*ipam.NoDomainError](err) || errors.Is(err, ipam.ErrNoPool) || is[*ipam.ExhaustedError](err) || is[*ipam.TakenError](err) || is[*ipam.LimitError](err) ||
 		is[*ipam.ConflictError](err):
 		return exitRefused
 	case errors.Is(err, errUnreachable) || errors.Is(err, client.ErrNoAnswer) || errors.As(err, &unavailable) || errors.As(err, &late) || is[*ipam.SourceError](err) || is[*serviceerror.QueryFailed](err):
@@ -89,5 +89,5 @@ func (c *cli) complain(stderr io.Writer, err error) {
 		_ = json.NewEncoder(stderr).Encode(map[string]string{"error": err.Error()})
 		return
 	}
-	fmt.Fprintln(stderr, "starter:", err)
+	fmt.Fprintln(stderr, printable("starter: "+err.Error()))
 }

@@ -81,7 +81,7 @@ func TestAddressesRefused(t *testing.T) {
 		{append(allocate, "--name", "x", "--chosen", "203.0.113.1"), exitRefused, "203.0.113.1/32 is reserved (203.0.113.1/32): gateway"},
 		{append(allocate, "--name", "x", "--chosen", "8.8.8.8"), exitRefused, "no pool"},
 		{append(allocate, "--name", "x", "--role", "nothing"), exitRefused, "no pool"},
-		{append(allocate, "--domain", "nowhere"), exitRefused, `there is none of the name "nowhere"`},
+		{append(allocate, "--domain", "nowhere"), exitRefused, `there is no routing domain "nowhere"`},
 		{append(allocate, "--name", "x", "--role", "elastic", "--kind", "elastic", "--tenant", "acme", "--ipv4=26"), exitRefused, "tenant acme holds 0 of the 32 IPv4 addresses he may have, and 64 more are wanted"},
 		{[]string{"ip", "release", "instance/o-1"}, exitRefused, "starter return"},
 		{[]string{"ip", "release", ""}, exitRefused, "names no owner"},
