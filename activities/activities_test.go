@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -222,6 +223,40 @@ func TestRoutingDomain(t *testing.T) {
 	require.NoError(t, move("instance/o-"))
 	require.NoError(t, move("instance/o-of-tomorrow"))
 	require.NoError(t, move(""))
+}
+
+// Which switches can carry an order their drivers know.
+func TestReservationsFit(t *testing.T) {
+	for platform, unfit := range map[string][]string{
+		"frr":           {"network", "domain"},
+		"ovs":           {"routed", "bgp", "domain"},
+		"sonic":         {"bgp"},
+		"juniper_junos": nil, "nokia_srl": nil, "arista_eos": nil, "cisco_nxos": nil, "cisco_iosxe": nil,
+	} {
+		p := newPlace(t, func(d *inventory.Declaration) { d.Switches[0].Platform = platform })
+		p.serves(&activities.Inventory{Inventory: p.inventory})
+		mustRun(t, p, api.TakeServer, api.TakeServerInput{Server: "s1", State: "inspecting"})
+		mustRun(t, p, api.SetServerState, api.SetServerStateInput{Server: "s1", State: "burning-in"})
+		mustRun(t, p, api.LeaveServer, api.LeaveServerInput{Server: "s1", State: "available"})
+		for ordered, order := range map[string]api.ReserveServerInput{
+			"routed": {}, "bgp": {BGP: true}, "network": {Network: "blue"}, "domain": {Domain: "red"},
+		} {
+			order.Instance, order.Site, order.Plan, order.Image, order.Hostname = api.InstanceID(platform+"-"+ordered), "ewr1", "c1.small", "debian-12", "web1"
+			_, err := run(p, api.ReserveServer, order)
+			if slices.Contains(unfit, ordered) {
+				requireError(t, err, api.ErrorRefused, "switches of 1 cannot carry what is ordered")
+				continue
+			}
+			require.NoError(t, err, "%s at %s", ordered, platform)
+			mustRun(t, p, api.FreeServer, api.FreeServerInput{Instance: order.Instance})
+		}
+	}
+}
+
+func mustRun[In, Out any](t *testing.T, p *place, activity api.Activity[In, Out], in In) {
+	t.Helper()
+	_, err := run(p, activity, in)
+	require.NoError(t, err)
 }
 
 func TestReservations(t *testing.T) {

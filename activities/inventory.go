@@ -2,12 +2,15 @@ package activities
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/worker"
 
 	"ferrodur/inventory"
+	"ferrodur/ipam"
+	"ferrodur/switches"
 	"ferrodur/workflows/api"
 )
 
@@ -75,9 +78,29 @@ func (i *Inventory) FindServer(ctx context.Context, in api.FindServerInput) (api
 func (i *Inventory) ReserveServer(ctx context.Context, in api.ReserveServerInput) (api.Server, error) {
 	server, err := i.Inventory.Reserve(ctx, inventory.Order{
 		Instance: in.Instance, Site: in.Site, Plan: in.Plan, Image: in.Image, Hostname: in.Hostname,
-		Network: in.Network, BGP: in.BGP,
+		Unfit: unfit(in),
 	})
 	return reference(server), fail(err)
+}
+
+// unfit are the platforms whose drivers cannot configure a port as the order needs it.
+func unfit(in api.ReserveServerInput) []string {
+	port := switches.Intent{Port: "any", Profile: switches.Tenant}
+	if in.Network != "" {
+		port.VLANs = &switches.VLANs{Untagged: 2}
+	} else {
+		link := netip.MustParsePrefix("192.0.2.0/31") // of documentation (RFC 5737)
+		port.Addresses = []netip.Prefix{link}
+		if in.Domain != ipam.DefaultDomain {
+			port.VRF = in.Domain
+		}
+		if in.BGP {
+			port.BGP = &switches.BGP{ASN: 1, Accept: port.Addresses, MaxPrefixes: mostPrefixes}
+		}
+	}
+	return slices.DeleteFunc(inventory.Platforms(), func(platform string) bool {
+		return !is[*switches.UnsupportedError](switches.Supports(platform, port))
+	})
 }
 
 // FreeServer ends an instance. Its server is available again, or parked.

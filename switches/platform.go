@@ -77,6 +77,23 @@ func driverFor(platform string) (driver, error) {
 	return nil, fmt.Errorf("%w: %q", ErrUnknownPlatform, platform)
 }
 
+// Supports tells whether a platform can be configured so, whatever the switch: nil, or the
+// *UnsupportedError, *InvalidIntentError or ErrUnknownPlatform that says why not.
+func Supports(platform string, intent Intent) error {
+	d, err := driverFor(platform)
+	if err != nil {
+		return err
+	}
+	if err := intent.Validate(); err != nil {
+		return err
+	}
+	_, err = d.render(Device{Platform: platform, ASN: leastPrivateASN}, intent)
+	return err
+}
+
+// leastPrivateASN stands for a switch's own (RFC 6996 §5).
+const leastPrivateASN = 64512
+
 // section is the configuration of one port: statements of the kinds that an intent decides
 // on, and all others, which are not touched.
 type section struct {

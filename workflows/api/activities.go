@@ -71,6 +71,7 @@ type ReserveServerInput struct {
 	Hostname string `json:"hostname"`
 	Network  string `json:"network,omitempty"` // whose VLAN the server is to be in; empty: it has routed links
 	BGP      bool   `json:"bgp,omitempty"`     // over those
+	Domain   string `json:"domain,omitempty"`  // routing domain of those; empty: the default one
 }
 
 // FreeServerInput ends an instance and makes its server available again, or, with Park
