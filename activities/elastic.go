@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
@@ -80,8 +79,8 @@ func (r *Requests) RouteInstance(ctx context.Context, in api.RouteInput) (api.No
 		if notFound := (*serviceerror.NotFound)(nil); errors.As(err, &notFound) {
 			err = nil
 		}
-		if rejected := (*temporal.ApplicationError)(nil); errors.As(err, &rejected) && strings.Contains(rejected.Message(), api.Rejected) {
-			return api.None{}, temporal.NewNonRetryableApplicationError(rejected.Message(), api.ErrorOperator, nil)
+		if rejected := (*temporal.ApplicationError)(nil); errors.As(err, &rejected) && rejected.Type() == api.ErrorRejected {
+			return api.None{}, temporal.NewNonRetryableApplicationError(rejected.Message(), api.ErrorRejected, nil)
 		}
 		return api.None{}, fail(err)
 	})

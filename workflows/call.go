@@ -84,7 +84,7 @@ func options(ctx workflow.Context, summary string, o workflow.ActivityOptions) w
 		InitialInterval:        500 * time.Millisecond,
 		BackoffCoefficient:     2,
 		MaximumInterval:        15 * time.Second,
-		NonRetryableErrorTypes: []string{api.ErrorRefused, api.ErrorOperator, api.ErrorStalled},
+		NonRetryableErrorTypes: []string{api.ErrorRefused, api.ErrorOperator, api.ErrorStalled, api.ErrorRejected},
 	}
 	return workflow.WithActivityOptions(ctx, o)
 }

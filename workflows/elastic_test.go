@@ -87,6 +87,78 @@ func TestRouteRefused(t *testing.T) {
 	w.mustHoldNothing(t)
 }
 
+// Whoever asks for a route hears that an operator has rejected the change of one of its ports, or of both.
+func TestRouteRejected(t *testing.T) {
+	for times, want := range map[int]string{1: "not tonight", 2: "not tonight; not tonight"} {
+		w := newWorld(t)
+		w.uplinks = []api.Uplink{{Switch: "sw2", Port: "swp1", MAC: "52:54:00:00:00:02"}}
+		w.others = make([]api.ConfigurePortInput, 1)
+		w.env.RegisterDelayedCallback(func() {
+			w.faults[configurePort] = &fault{times: times, before: true, err: temporal.NewApplicationError("not tonight", api.ErrorRejected)}
+			w.env.UpdateWorkflow(api.UpdateRoute, "", &testsuite.TestUpdateCallback{
+				OnAccept: func() {}, OnReject: func(err error) { t.Error(err) }, OnComplete: func(_ any, err error) {
+					if rejected := (*temporal.ApplicationError)(nil); !errors.As(err, &rejected) || rejected.Type() != api.ErrorRejected || rejected.Message() != want {
+						t.Errorf("%d: the caller heard %v", times, err)
+					}
+				},
+			})
+		}, returnAfter-time.Hour)
+		w.update(t, api.UpdateReturn, returnAfter, nil)
+		if err := w.provision(order); err != nil {
+			t.Fatal(err)
+		}
+		w.mustHoldNothing(t)
+	}
+}
+
+// A move tells how it stands. Aborted, it waits for no port any more; what the book says stays.
+func TestMoveAborted(t *testing.T) {
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	workflows.Register(env)
+	env.RegisterActivityWithOptions(func(context.Context, api.ElasticKey) (api.Elastic, error) {
+		return api.Elastic{Prefixes: []netip.Prefix{elastic}, Instance: "instance/o-1"}, nil
+	}, activity.RegisterOptions{Name: string(api.FindElastic)})
+	env.RegisterActivityWithOptions(func(context.Context, api.MoveInput) (api.None, error) { return api.None{}, nil },
+		activity.RegisterOptions{Name: string(api.MoveElastic)})
+	env.RegisterActivityWithOptions(func(_ context.Context, in api.RouteInput) (api.None, error) {
+		if in.Instance == "instance/o-2" {
+			return api.None{}, errors.New("switch sw1 is away")
+		}
+		return api.None{}, nil
+	}, activity.RegisterOptions{Name: string(api.RouteInstance)})
+	state := func() (state api.State) {
+		answer, err := env.QueryWorkflow(api.QueryState)
+		if err == nil {
+			err = answer.Get(&state)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state
+	}
+	env.RegisterDelayedCallback(func() {
+		if s := state(); s.Status != api.StatusRunning || s.Stage != api.StageRoute || len(s.Stages) != 3 || s.Stages[1].Outcome != api.OutcomeDone {
+			t.Errorf("under way it says %+v", s)
+		}
+		env.UpdateWorkflow(api.UpdateAbort, "", &testsuite.TestUpdateCallback{
+			OnAccept: func() {}, OnReject: func(err error) { t.Error(err) }, OnComplete: func(_ any, err error) {
+				if err != nil {
+					t.Error(err)
+				}
+			},
+		})
+	}, 5*time.Minute)
+	env.ExecuteWorkflow(api.WorkflowMove, api.MoveInput{ElasticKey: api.ElasticKey{Owner: "customer/acme", Name: "first"}, Instance: "instance/o-2"})
+	var ended *temporal.ApplicationError
+	if err := env.GetWorkflowError(); !errors.As(err, &ended) || ended.Type() != api.ErrorAborted {
+		t.Errorf("it ended with %v", err)
+	}
+	if s := state(); s.Status != api.StatusFailed || !strings.Contains(s.Reason, "the book says where the block is") {
+		t.Errorf("then it says %+v", s)
+	}
+}
+
 // A move is written into the book, then taken from the one and given to the other, whatever
 // is run twice; a block that nobody holds goes nowhere.
 func TestMove(t *testing.T) {

@@ -69,7 +69,7 @@ func (j *journey) there(ctx workflow.Context, steps []step) error {
 			return errAborted
 		}
 		tries[s.stage]++
-		again := s.redo != "" && tries[s.stage] < j.limits.Attempts && !isType(err, api.ErrorRefused, api.ErrorOperator)
+		again := s.redo != "" && tries[s.stage] < j.limits.Attempts && !isType(err, api.ErrorRefused, api.ErrorOperator, api.ErrorRejected)
 		if !again {
 			if !j.parks || isType(err, api.ErrorRefused) {
 				return err
@@ -100,7 +100,7 @@ func (j *journey) back(ctx workflow.Context) {
 			if err == nil {
 				break
 			}
-			if s.redo != "" && tries < j.limits.Attempts && !isType(err, api.ErrorOperator) {
+			if s.redo != "" && tries < j.limits.Attempts && !isType(err, api.ErrorOperator, api.ErrorRejected) {
 				continue
 			}
 			if j.park(ctx, s.undone, err) != nil {

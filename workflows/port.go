@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -41,7 +42,29 @@ func (j *journey) configurePorts(ctx workflow.Context, ports func(uplink int) ap
 		})
 	}
 	all.Wait(ctx)
-	return errors.Join(errs...)
+	return together(errs)
+}
+
+// together is one error of those of several ports: a rejection of one of them is what has to be seen to
+// first.
+func together(errs []error) error {
+	failed := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	switch len(failed) {
+	case 0:
+		return nil
+	case 1:
+		return failed[0]
+	}
+	all := errors.Join(failed...)
+	kind := typeOf(all)
+	if slices.ContainsFunc(failed, func(err error) bool { return isType(err, api.ErrorRejected) }) {
+		kind = api.ErrorRejected
+	}
+	var texts []string
+	for _, err := range failed {
+		texts = append(texts, explain(err))
+	}
+	return temporal.NewApplicationErrorWithCause(strings.Join(texts, "; "), kind, all)
 }
 
 // quarantine is what a port is that nobody is to use.

@@ -244,7 +244,7 @@ func (w *switchWriter) approve(ctx workflow.Context, in api.ApproveInput) (api.S
 
 func (w *switchWriter) reject(ctx workflow.Context, in api.ApproveInput) (api.SwitchState, error) {
 	w.finish(ctx, func(q api.QueuedPort) bool { return in.Names(q) && !q.Applying }, api.PortResult{
-		Error: strings.TrimSuffix(api.Rejected+": "+in.Reason, ": "), ErrorType: api.ErrorOperator,
+		Error: strings.TrimSuffix("the change was rejected by an operator: "+in.Reason, ": "), ErrorType: api.ErrorRejected,
 	})
 	w.publish(ctx)
 	return w.state, nil

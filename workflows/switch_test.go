@@ -464,6 +464,9 @@ func TestSwitchApproved(t *testing.T) {
 	r.env.RegisterDelayedCallback(func() {
 		r.told(t, "r1", 1, "")
 		r.told(t, "r2", 1, "not today")
+		if kind := r.answers["r2"][0].ErrorType; kind != api.ErrorRejected {
+			t.Errorf("r2 was rejected with the type %q", kind)
+		}
 		r.told(t, "r3", 0, "")
 	}, 5*time.Hour)
 	r.update(t, 6*time.Hour, api.UpdateApprove, api.ApproveInput{}, false)

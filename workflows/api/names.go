@@ -94,11 +94,9 @@ const (
 	ErrorStalled  = "Stalled"  // the server was not heard of in time: drive it again through its BMC
 	ErrorOutdated = "Outdated" // a port has changed since an operator approved of its change: show it again
 	ErrorHeld     = "Held"     // an operator holds back what a switch is to do: ask him again
+	ErrorRejected = "Rejected" // an operator has rejected the change of a port: he, or another, has to want it again
 	ErrorAborted  = "Aborted"  // an operator stopped the workflow; all it did was undone
 )
-
-// Rejected begins the message of an ErrorOperator where an operator has rejected the change of a port.
-const Rejected = "the change was rejected by an operator"
 
 // HoldsByWorkflow says whether a key is one by which workflows hold things: of an instance
 // or of a server.

@@ -8,7 +8,7 @@ import (
 // Stage is one step of a server's life.
 type Stage string
 
-// The stages of an instance, of an enrolment and of a burn-in, in the order they are
+// The stages of an instance, of an enrolment, of a burn-in and of a move, in the order they are
 // passed; those of the way back undo those of the way there.
 const (
 	StageReserve    Stage = "reserve server"
@@ -32,6 +32,10 @@ const (
 	StageCheckBMC   Stage = "check BMC"
 	StageInspect    Stage = "inspect"
 	StageBurnIn     Stage = "burn in"
+
+	StageBook    Stage = "write into the book"
+	StageUnroute Stage = "take from the old instance"
+	StageRoute   Stage = "give to the new instance"
 )
 
 // Status says how a workflow stands as a whole.

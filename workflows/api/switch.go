@@ -235,7 +235,7 @@ type PortResult struct {
 	PortChange
 	Foreign   []string `json:"foreign,omitempty"` // once: lines on the port that are not Ferrodur's
 	Error     string   `json:"error,omitempty"`
-	ErrorType string   `json:"error_type,omitempty"` // ErrorRefused, ErrorOperator; empty: worth a retry
+	ErrorType string   `json:"error_type,omitempty"` // ErrorRefused, ErrorOperator, ErrorRejected; empty: worth a retry
 }
 
 // SwitchMode says what a switch's workflow does with changes.
