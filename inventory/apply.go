@@ -250,12 +250,13 @@ func (a application) forgetAsked(ctx context.Context, _ Declaration) error {
 	return refused("what was asked for ports", err)
 }
 
-// findDuplicates names the servers that the schema's unique constraints would refuse.
+// findDuplicates names the servers, switches and networks that the schema's unique constraints would refuse.
 func (a application) findDuplicates(ctx context.Context, _ Declaration) error {
 	rows, err := a.tx.Query(ctx, `SELECT claim, min(server), max(server) FROM (
 			SELECT server, unnest(ARRAY['port ' || switch || ' ' || port, 'MAC ' || mac]) AS claim FROM `+cables+`
 			UNION ALL SELECT name, 'BMC ' || bmc_address || ' at ' || site FROM inventory.servers
-			UNION ALL SELECT name, 'address ' || address || ' at ' || site FROM inventory.switches) AS claims
+			UNION ALL SELECT name, 'address ' || address || ' at ' || site FROM inventory.switches
+			UNION ALL SELECT name, 'VLAN ' || vlan || ' at ' || site FROM inventory.networks) AS claims
 		GROUP BY claim HAVING count(*) > 1 ORDER BY claim LIMIT 1`)
 	if err != nil {
 		return fmt.Errorf("look for servers with the same port, MAC or BMC: %w", err)

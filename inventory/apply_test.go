@@ -1,6 +1,7 @@
 package inventory_test
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -136,6 +137,12 @@ func TestApplyRefuses(t *testing.T) {
 				d.Servers = d.Servers[1:]
 			},
 			inventory.DuplicateError{What: "MAC 02:00:00:00:00:01", First: "srv1", Second: "srv2"},
+		},
+		"two networks that are one VLAN": {
+			func(d *inventory.Declaration) {
+				d.Networks = []inventory.Network{{Name: "red", Site: "ewr1", VLAN: 100, Prefixes: []netip.Prefix{netip.MustParsePrefix("203.0.113.64/26")}}}
+			},
+			inventory.DuplicateError{What: "VLAN 100 at ewr1", First: "blue", Second: "red"},
 		},
 		"two servers with one BMC": {
 			func(d *inventory.Declaration) { d.Servers[1].BMC.Address = d.Servers[0].BMC.Address },

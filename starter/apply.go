@@ -20,8 +20,8 @@ import (
 
 func (c *cli) applyCommand() *cobra.Command {
 	var (
-		file   string
-		dryRun bool
+		file          string
+		check, dryRun bool
 	)
 	command := &cobra.Command{
 		Use:   "apply -f rack.yaml",
@@ -30,8 +30,8 @@ func (c *cli) applyCommand() *cobra.Command {
 
 The whole file is checked first, and every mistake is told with its line; nothing is
 written before all is well. Applying a file twice changes nothing. What the file does not
-name is left as it is.`,
-		Example: "  starter apply -f rack.yaml\n  starter apply -f rack.yaml --dry-run",
+name is left as it is; what it refers to, it has to name.`,
+		Example: "  starter apply -f rack.yaml --check\n  starter apply -f rack.yaml --dry-run\n  starter apply -f rack.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			ctx := command.Context()
@@ -43,14 +43,14 @@ name is left as it is.`,
 			if err != nil {
 				return err
 			}
-			if dryRun {
+			if check {
 				return c.say(map[string]bool{"valid": true}, "%s is valid", file)
 			}
 			database, err := c.facts(ctx)
 			if err != nil {
 				return err
 			}
-			changes, err := applyAll(ctx, database, declared)
+			changes, err := applyAll(ctx, database, declared, dryRun)
 			if err != nil {
 				return fmt.Errorf("%s: %w", file, err)
 			}
@@ -61,11 +61,16 @@ name is left as it is.`,
 			if changes.None() {
 				return c.say(summary{[]string{}, []string{}}, "nothing to change")
 			}
-			return c.say(summary{orEmpty(changes.Added), orEmpty(changes.Changed)}, "added: %s\nchanged: %s", listed(changes.Added), listed(changes.Changed))
+			would := ""
+			if dryRun {
+				would = "would be "
+			}
+			return c.say(summary{orEmpty(changes.Added), orEmpty(changes.Changed)}, "%sadded: %s\n%[1]schanged: %[3]s", would, listed(changes.Added), listed(changes.Changed))
 		},
 	}
 	command.Flags().StringVarP(&file, "file", "f", "", "the file, see docs/examples/rack.yaml")
-	command.Flags().BoolVar(&dryRun, "dry-run", false, "check the file only")
+	command.Flags().BoolVar(&check, "check", false, "check the file only, without a database")
+	command.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be added and changed, and change nothing")
 	_ = command.MarkFlagRequired("file")
 	return command
 }
@@ -78,16 +83,25 @@ func by() ipam.By {
 	return ipam.By{Actor: "starter"}
 }
 
-// applyAll declares all of a file in one transaction: all of it, or nothing.
-func applyAll(ctx context.Context, database *pgxpool.Pool, declared *rackfile.Rack) (changes inventory.Changes, err error) {
+// errDryRun has a transaction rolled back.
+var errDryRun = errors.New("dry run")
+
+// applyAll declares all of a file in one transaction: all of it, or nothing, as in a dry run.
+func applyAll(ctx context.Context, database *pgxpool.Pool, declared *rackfile.Rack, dryRun bool) (changes inventory.Changes, err error) {
 	err = pgx.BeginFunc(ctx, database, func(tx pgx.Tx) error {
 		if changes, err = inventory.New(database).ApplyIn(ctx, tx, declared.Declaration); err != nil {
 			return err
 		}
 		done, err := ipam.New(database).DeclareIn(ctx, tx, declared.Addresses, by())
 		changes.Added, changes.Changed = append(changes.Added, done.Added...), append(changes.Changed, done.Changed...)
+		if err == nil && dryRun {
+			return errDryRun
+		}
 		return err
 	})
+	if errors.Is(err, errDryRun) {
+		err = nil
+	}
 	return changes, err
 }
 

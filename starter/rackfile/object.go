@@ -235,7 +235,7 @@ func (o *object) reference(kind inventory.Kind) string {
 		if there == "" {
 			there = "none"
 		}
-		o.wrong(string(kind), "%q is not declared; declared are: %s", name, there)
+		o.wrong(string(kind), "%q is not declared in this file; declared are: %s", name, there)
 	}
 	return name
 }

@@ -63,7 +63,7 @@ func TestProblems(t *testing.T) {
 		want     []string
 	}{
 		"unknown field":   {"    rack: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", "    colour: r1\n    plan: c1.small\n    switch: sw1\n    port: swp1", []string{`46:5: server srv1: there is no field "colour"; the fields are bmc, bond, declared, disk, mac, name, plan, port, rack, site, switch, uplinks`}},
-		"unknown section": {"plans:", "flavours:", []string{`19:1: rack file: there is no field "flavours"; the fields are domains, images, limits, networks, plans, pools, prefixes, servers, sites, switches, zones`, `47:11: server srv1: plan "c1.small" is not declared; declared are: none`, `63:11: server srv2: plan "c1.small" is not declared; declared are: none`}},
+		"unknown section": {"plans:", "flavours:", []string{`19:1: rack file: there is no field "flavours"; the fields are domains, images, limits, networks, plans, pools, prefixes, servers, sites, switches, zones`, `47:11: server srv1: plan "c1.small" is not declared in this file; declared are: none`, `63:11: server srv2: plan "c1.small" is not declared in this file; declared are: none`}},
 		"a lone bond":     {"    disk: /dev/vda", "    bond: 17\n    disk: /dev/vda", []string{"55:11: server srv1: bond needs a second cable: declare it under uplinks"}},
 		"wrong type":      {" threads: 2\n", " threads: two\n", []string{"22:14: plan c1.small: threads must be a whole number, not text"}},
 		"a list for text": {"user: ferrodur", "user: [a]", []string{"37:11: switch sw1: user must be text, not a list"}},
@@ -72,8 +72,8 @@ func TestProblems(t *testing.T) {
 		"a huge MTU":      {"user: ferrodur", "user: ferrodur\n    mtu: 99999", []string{"38:10: switch sw1: mtu must be from 1280 to 9190: the largest IP packet in bytes"}},
 		"duplicate name":  {"name: srv2", "name: srv1", []string{"60:11: server srv1: name is declared already at line 44"}},
 		"duplicate key":   {"user: ferrodur", "user: ferrodur\n    user: root", []string{`38:5: mapping key "user" already defined at [37:5]`}},
-		"dangling site":   {"site: ewr1\n    role: provisioning", "site: lhr1\n    role: provisioning", []string{`16:11: pool ewr1-provisioning: site "lhr1" is not declared; declared are: ewr1`}},
-		"dangling switch": {"switch: sw1\n    port: swp2", "switch: sw9\n    port: swp2", []string{`64:13: server srv2: switch "sw9" is not declared; declared are: sw1`}},
+		"dangling site":   {"site: ewr1\n    role: provisioning", "site: lhr1\n    role: provisioning", []string{`16:11: pool ewr1-provisioning: site "lhr1" is not declared in this file; declared are: ewr1`}},
+		"dangling switch": {"switch: sw1\n    port: swp2", "switch: sw9\n    port: swp2", []string{`64:13: server srv2: switch "sw9" is not declared in this file; declared are: sw1`}},
 		"dangling port":   {"port: swp2", "port: swp7", []string{`65:11: server srv2: port "swp7" is not among the ports of switch sw1`}},
 		"port taken":      {"port: swp2", "port: swp1", []string{"65:11: server srv2: port swp1 of switch sw1 is taken by server srv1"}},
 		"MAC taken":       {"02:00:00:00:00:02", "0200.0000.0001", []string{"66:10: server srv2: mac 02:00:00:00:00:01 is taken by server srv1"}},
@@ -84,6 +84,9 @@ func TestProblems(t *testing.T) {
 		"host bits":       {"192.0.2.128/25", "192.0.2.129/25", []string{"18:13: pool ewr1-provisioning: prefix 192.0.2.129/25 has host bits set: write 192.0.2.128/25"}},
 		"forbidden VLAN": {"ports: [swp1, swp2]", "ports: [swp1, swp2]\n    vlans: [7]\nnetworks:\n  - {name: blue, site: ewr1, vlan: 8, prefixes: [203.0.113.0/26]}", []string{
 			"45:5: network blue: no switch of site ewr1 may carry VLAN 8: name it in its vlans",
+		}},
+		"VLAN taken": {"switches:\n", "networks:\n  - {name: blue, site: ewr1, vlan: 8, prefixes: [203.0.113.0/26]}\n  - {name: red, site: ewr1, vlan: 8, prefixes: [203.0.113.64/26]}\nswitches:\n", []string{
+			"34:5: network red: VLAN 8 of site ewr1 is network blue already",
 		}},
 		"network's overlap": {"switches:\n", "networks:\n  - {name: blue, site: ewr1, vlan: 5000, prefixes: [198.51.100.64/26, 192.0.2.7/31]}\nswitches:\n", []string{
 			"33:36: network blue: vlan must be from 1 to 4094", "33:52: network blue: prefixes 192.0.2.7/31 has host bits set: write 192.0.2.6/31",
@@ -103,7 +106,7 @@ func TestProblems(t *testing.T) {
 		"alias":                {"rack: r1\n    plan: c1.small\n    switch: sw1\n    port: swp2", "rack: *r\n    plan: c1.small\n    switch: sw1\n    port: swp2", []string{"62:11: server srv2: rack must be text, not an anchor or alias, which a rack file does not use: write it out"}},
 		"not a list":           {"ports: [swp1, swp2]", "ports: swp1", []string{`42:12: switch sw1: ports must be a list, each element after a "-", not text`}},
 		"a name for a command": {"ports: [swp1, swp2]", `ports: [swp1, swp2, "swp3; reload"]`, []string{`42:25: switch sw1: port "swp3; reload" is no interface name`}},
-		"two problems at once": {"site: ewr1\n    role: provisioning", "site: lhr1\n    role: guest", []string{`16:11: pool ewr1-provisioning: site "lhr1" is not declared; declared are: ewr1`, `17:11: pool ewr1-provisioning: role must be one of tenant, provisioning, routed, elastic, service, not "guest"`}},
+		"two problems at once": {"site: ewr1\n    role: provisioning", "site: lhr1\n    role: guest", []string{`16:11: pool ewr1-provisioning: site "lhr1" is not declared in this file; declared are: ewr1`, `17:11: pool ewr1-provisioning: role must be one of tenant, provisioning, routed, elastic, service, not "guest"`}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -169,7 +172,7 @@ func TestAddresses(t *testing.T) {
 	for _, test := range []struct{ old, new, want string }{
 		{"secret: \"env:DNS_KEY\"", "secret: hunter2", `zone ewr1.example.net: secret is not a secret reference`},
 		{"key: ferrodur, ", "", `zone[s]?.*key is missing`},
-		{"domain: blue, tags", "domain: red, tags", `prefix.* domain "red" is not declared; declared are: blue`},
+		{"domain: blue, tags", "domain: red, tags", `prefix.* domain "red" is not declared in this file; declared are: blue`},
 		{"kind: reserved", "kind: pool", `prefix 10.9.0.0/16: kind must be container or reserved, not "pool"`},
 		{"site: ewr1, description: the office", "site: lhr1", `site "lhr1" is not declared`},
 		{"threshold: 75", "threshold: 101", `pool links: threshold must be from 1 to 100`},

@@ -293,13 +293,17 @@ func (r *reader) findOverlaps(top *object, rack *Rack) {
 	}
 }
 
-// findForbidden reports networks that no switch of their site may carry.
+// findForbidden reports networks that no switch of their site may carry, and VLANs that are two networks.
 func (r *reader) findForbidden(top *object, rack *Rack) {
 	nodes := top.list("networks")
 	if len(nodes) != len(rack.Networks) {
 		return // an element was no object, and is reported
 	}
 	for i, network := range rack.Networks {
+		twice := slices.IndexFunc(rack.Networks[:i], func(n inventory.Network) bool { return n.Site == network.Site && n.VLAN == network.VLAN })
+		if twice >= 0 && network.VLAN != 0 {
+			r.report(nodes[i], "network %s: VLAN %d of site %s is network %s already", network.Name, network.VLAN, network.Site, rack.Networks[twice].Name)
+		}
 		near, able := false, false
 		for _, s := range rack.Switches {
 			if s.Site == network.Site {
