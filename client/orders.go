@@ -188,7 +188,17 @@ func (c *Client) State(ctx context.Context, workflowID string) (api.State, error
 	if err == nil {
 		err = value.Get(&state)
 	}
+	if unanswered(err) {
+		return state, fmt.Errorf("%s: %w: is a lifecycle worker running?", workflowID, ErrNoAnswer)
+	}
 	return state, translate(workflowID, err)
+}
+
+// unanswered says whether a query failed because no worker took it.
+func unanswered(err error) bool {
+	var late *serviceerror.DeadlineExceeded
+	var nobody *serviceerror.FailedPrecondition // no worker has asked for work lately
+	return errors.As(err, &late) || errors.As(err, &nobody)
 }
 
 // WaitActive waits until an order is active. ErrEnded says that it ended instead; a

@@ -29,12 +29,10 @@ func (c *Client) SwitchState(ctx context.Context, ref api.SwitchRef) (api.Switch
 		WorkflowID: api.SwitchID(ref.Switch), QueryType: api.QueryState, QueryRejectCondition: enumspb.QUERY_REJECT_CONDITION_NOT_OPEN,
 	})
 	var notFound *serviceerror.NotFound
-	var late *serviceerror.DeadlineExceeded
-	var nobody *serviceerror.FailedPrecondition // no worker has asked for work lately
 	switch {
 	case errors.As(err, &notFound), err == nil && answer.QueryRejected != nil: // it has ended, and starts anew when it is asked
 		return state, nil
-	case ctx.Err() == nil && (asking.Err() != nil || errors.As(err, &late) || errors.As(err, &nobody)):
+	case ctx.Err() == nil && (asking.Err() != nil || unanswered(err)):
 		return state, fmt.Errorf("%s: %w within %s: is a lifecycle worker running?", api.SwitchID(ref.Switch), ErrNoAnswer, switchAnswer)
 	}
 	if err == nil {

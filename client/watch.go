@@ -22,6 +22,8 @@ import (
 type Snapshot struct {
 	api.State
 	Activities []Activity `json:"activities,omitempty"`
+	// SwitchMode is that of the switch whose workflow is waited for (WaitsFor), if it answers.
+	SwitchMode api.ModeInput `json:"switch_mode,omitzero"`
 }
 
 // Activity is one that is under way. Attempt counts from 1. Trouble is why the last
@@ -78,26 +80,20 @@ func (c *Client) Snapshot(ctx context.Context, workflowID string) (Snapshot, err
 		snapshot.Activities = append(snapshot.Activities, activity(pending))
 	}
 	if state.WaitsFor != "" { // what keeps the other workflow keeps this one
-		others, err := c.pendingOfSwitch(ctx, state.WaitsFor)
+		others, err := c.pending(ctx, state.WaitsFor)
 		if err != nil {
 			return Snapshot{}, err
+		}
+		at, err := c.SwitchState(ctx, api.SwitchRef{Switch: api.SwitchOf(state.WaitsFor)})
+		if err == nil { // that it does not answer is no trouble of the switch
+			snapshot.SwitchMode = api.ModeInput{Mode: at.Mode, Reason: at.Reason}
+			if at.Trouble != "" && len(others) == 0 { // it will be tried again
+				others = append(others, Activity{Name: string(api.ConfigurePorts), Trouble: at.Trouble})
+			}
 		}
 		snapshot.Activities = append(snapshot.Activities, others...)
 	}
 	return snapshot, nil
-}
-
-// pendingOfSwitch is what a switch's workflow has under way, or fails at and will try again.
-func (c *Client) pendingOfSwitch(ctx context.Context, workflowID string) ([]Activity, error) {
-	all, err := c.pending(ctx, workflowID)
-	if err != nil || len(all) > 0 {
-		return all, err
-	}
-	state, err := c.SwitchState(ctx, api.SwitchRef{Switch: api.SwitchOf(workflowID)})
-	if err == nil && state.Trouble != "" {
-		all = append(all, Activity{Name: string(api.ConfigurePorts), Trouble: state.Trouble})
-	}
-	return all, nil // that it does not answer is no trouble of the switch
 }
 
 // pending are the activities that a workflow has under way; none where there is none.
@@ -145,7 +141,7 @@ func passing(err error) bool {
 		deadline    *serviceerror.DeadlineExceeded
 		queryFailed *serviceerror.QueryFailed
 	)
-	return errors.As(err, &unavailable) || errors.As(err, &exhausted) || errors.As(err, &deadline) || errors.As(err, &queryFailed)
+	return errors.Is(err, ErrNoAnswer) || errors.As(err, &unavailable) || errors.As(err, &exhausted) || errors.As(err, &deadline) || errors.As(err, &queryFailed)
 }
 
 // Listed is one workflow of a list.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
@@ -114,6 +115,14 @@ func (c *cli) workflows(ctx context.Context) (*client.Client, error) {
 		c.temporal = temporal
 	}
 	return c.temporal, nil
+}
+
+// tellSilence tells, if it is not stopped soon, that nobody has answered yet.
+func tellSilence() *time.Timer {
+	const soon = 3 * time.Second
+	return time.AfterFunc(soon, func() {
+		fmt.Fprintln(os.Stderr, "starter: no answer yet; it waits a little for a lifecycle worker")
+	})
 }
 
 // facts is the connection to PostgreSQL.

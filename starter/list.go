@@ -29,7 +29,7 @@ func (c *cli) listCommand() *cobra.Command {
 			if strings.ContainsAny(site, `'"\`) {
 				return usage("--site %q is no name of a site", site)
 			}
-			types := fmt.Sprintf("%q, %q, %q", api.WorkflowInstance, api.WorkflowEnroll, api.WorkflowBurnIn)
+			types := fmt.Sprintf("%q, %q, %q, %q", api.WorkflowInstance, api.WorkflowEnroll, api.WorkflowBurnIn, api.WorkflowMove)
 			if attention { // switches have workflows for ever: they are listed when they wait for somebody
 				types += fmt.Sprintf(", %q", api.WorkflowSwitch)
 			}

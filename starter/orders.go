@@ -161,6 +161,23 @@ func addresses(links api.Links) string {
 	return strings.Join(all, ", ")
 }
 
+// doing is what an activity is at.
+func doing(a client.Activity) string {
+	said := []string{a.Name}
+	if a.Attempt > 0 {
+		said[0] += fmt.Sprintf(", attempt %d", a.Attempt)
+	}
+	if a.Progress.Percent > 0 {
+		a.Progress.Phase = strings.TrimSpace(fmt.Sprintf("%s %.0f %%", a.Progress.Phase, a.Progress.Percent))
+	}
+	for _, text := range []string{a.Progress.Phase, a.Trouble} {
+		if text != "" {
+			said = append(said, text)
+		}
+	}
+	return strings.Join(said, ": ")
+}
+
 func (c *cli) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "status ORDER",
@@ -171,8 +188,8 @@ func (c *cli) statusCommand() *cobra.Command {
 			id := workflowID(given[0])
 			if kind, name, _ := strings.Cut(id, "/"); kind == "switch" {
 				return usage("%s is the workflow of a switch: starter switch queue %s", id, name)
-			} else if !slices.Contains([]string{"instance", "enroll", "burn-in"}, kind) {
-				return usage("%s is neither an order nor an enrolment nor a burn-in: see it in Temporal's Web UI", id)
+			} else if !slices.Contains([]string{"instance", "enroll", "burn-in", "move"}, kind) {
+				return usage("%s is neither an order nor an enrolment nor a burn-in nor a move: see it in Temporal's Web UI", id)
 			}
 			temporal, err := c.workflows(command.Context())
 			if err != nil {
@@ -189,7 +206,11 @@ func (c *cli) statusCommand() *cobra.Command {
 					t.AppendRow(table.Row{"reason", snapshot.Reason})
 				}
 				if name, is := strings.CutPrefix(snapshot.WaitsFor, api.SwitchID("")); is && !snapshot.Ended() {
-					t.AppendRow(table.Row{"waits for", fmt.Sprintf("switch %s: starter switch queue %s", name, name)})
+					mode := ""
+					if snapshot.SwitchMode.Mode != "" && snapshot.SwitchMode.Mode != api.ModeApply {
+						mode = ", in mode " + standing(snapshot.SwitchMode.Mode, snapshot.SwitchMode.Reason)
+					}
+					t.AppendRow(table.Row{"waits for", fmt.Sprintf("switch %s%s: starter switch queue %s", name, mode, name)})
 				}
 				if s := snapshot.Server; s.Name != "" {
 					t.AppendRow(table.Row{"server", fmt.Sprintf("%s at %s, %s %s", s.Name, s.Site, s.Switch, s.Port)})
@@ -200,7 +221,7 @@ func (c *cli) statusCommand() *cobra.Command {
 				for _, tagged := range snapshot.Tagged {
 					t.AppendRow(table.Row{"tagged", fmt.Sprintf("%s, VLAN %d: %s", tagged.Network, tagged.VLAN, addresses(tagged.Links))})
 				}
-				for _, block := range snapshot.Blocks {
+				for _, block := range slices.Concat(snapshot.Blocks, snapshot.Elastic) {
 					t.AppendRow(table.Row{"block", block})
 				}
 				if snapshot.DNSName != "" {
@@ -214,12 +235,7 @@ func (c *cli) statusCommand() *cobra.Command {
 					t.AppendRow(table.Row{r.Stage, fmt.Sprintf("%-8s %6.1f s  %s", r.Outcome, took.Seconds(), r.Detail)})
 				}
 				for _, a := range snapshot.Activities {
-					percent := ""
-					if a.Progress.Percent > 0 {
-						percent = fmt.Sprintf("%.0f %%", a.Progress.Percent)
-					}
-					now := fmt.Sprintf("%s, attempt %d: %s %s %s", a.Name, a.Attempt, a.Progress.Phase, percent, a.Trouble)
-					t.AppendRow(table.Row{"now", strings.Join(strings.Fields(now), " ")})
+					t.AppendRow(table.Row{"now", doing(a)})
 				}
 			})
 		},
@@ -283,7 +299,9 @@ func (c *cli) steerCommand(s steering) *cobra.Command {
 			if _, err := c.workflows(ctx); err != nil {
 				return err
 			}
+			silence := tellSilence()
 			state, err := s.send(ctx, id, limits.Limits)
+			silence.Stop()
 			if err != nil {
 				return err
 			}

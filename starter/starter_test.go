@@ -37,7 +37,8 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"list", "-o", "xml"}, "neither table nor json"},
 		{[]string{"status"}, "the command is starter status ORDER"},
 		{[]string{"status", "switch/sw1"}, "starter switch queue sw1"},
-		{[]string{"status", "move/default/acme/first"}, "see it in Temporal's Web UI"},
+		{[]string{"status", "audit/sw1"}, "see it in Temporal's Web UI"},
+		{[]string{"switch", "apply", "sw1", "--wait", "-1s"}, "write a duration"},
 		{[]string{"switch", "reject", "sw1"}, "starter switch reject SWITCH REQUEST..."},
 		{[]string{"enroll"}, "name the servers"},
 		{[]string{"enroll", "s1", "--all"}, "name the servers"},
@@ -116,7 +117,10 @@ func TestApplyAndList(t *testing.T) {
 		t.Errorf("a broken file left %s", stdout)
 	}
 
-	if code, stdout, stderr := call("apply", "-f", "../docs/examples/rack.yaml", "--dry-run"); code != exitOK {
+	if code, stdout, stderr := call("apply", "-f", "../docs/examples/rack.yaml", "--check"); code != exitOK || !strings.Contains(stdout, "is valid") {
+		t.Fatalf("check: %s %s", stdout, stderr)
+	}
+	if code, stdout, stderr := call("apply", "-f", "../docs/examples/rack.yaml", "--dry-run"); code != exitOK || !strings.HasPrefix(stdout, "would be added: site ") {
 		t.Fatalf("dry run: %s %s", stdout, stderr)
 	}
 	if _, stdout, _ := call("servers", "-o", "json"); strings.TrimSpace(stdout) != "[]" {

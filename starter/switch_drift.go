@@ -115,6 +115,9 @@ func (c *cli) switchApplyCommand() *cobra.Command {
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(command *cobra.Command, given []string) error {
 			ctx := command.Context()
+			if wait <= 0 {
+				return usage("--wait %s: write a duration such as 90s or 10m", wait)
+			}
 			rows, err := c.portRows(ctx, given[0])
 			if err != nil {
 				return err
@@ -158,8 +161,9 @@ func (c *cli) switchApplyCommand() *cobra.Command {
 			}); err != nil {
 				return err
 			}
-			if i := slices.IndexFunc(results, func(r api.PortResult) bool { return r.Error != "" }); i >= 0 {
-				return fmt.Errorf("port %s of %s: %s", results[i].Port, ref.Switch, results[i].Error)
+			failed := slices.DeleteFunc(results, func(r api.PortResult) bool { return r.Error == "" })
+			if len(failed) > 0 {
+				return fmt.Errorf("%d of %d ports of %s are not what was asked for: %s", len(failed), len(ports), ref.Switch, failed[0].Error)
 			}
 			return nil
 		},

@@ -28,12 +28,12 @@ func (c *cli) switchQueueCommand() *cobra.Command {
 				return err
 			}
 			if state.Trouble != "" && c.format == formatTable {
-				if _, err := fmt.Fprintf(c.out, "%s is in trouble: %s\n\n", state.Switch, state.Trouble); err != nil {
+				if err := c.say(nil, "%s is in trouble: %s\n", state.Switch, state.Trouble); err != nil {
 					return err
 				}
 			}
 			if state.Mode != api.ModeApply && c.format == formatTable {
-				if _, err := fmt.Fprintf(c.out, "%s is in mode %s\n\n", state.Switch, standing(state.Mode, state.Reason)); err != nil {
+				if err := c.say(nil, "%s is in mode %s\n", state.Switch, standing(state.Mode, state.Reason)); err != nil {
 					return err
 				}
 			}
@@ -105,7 +105,9 @@ func (c *cli) switchModeCommand(name, short string, mode api.SwitchMode) *cobra.
 			if err != nil {
 				return err
 			}
+			silence := tellSilence()
 			state, err := temporal.SetSwitchMode(ctx, ref, api.ModeInput{Mode: mode, Reason: reason})
+			silence.Stop()
 			if err != nil {
 				return err
 			}
@@ -132,11 +134,13 @@ func (c *cli) switchApproveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			silence := tellSilence()
 			state, err := temporal.ApproveSwitch(ctx, ref, api.ApproveInput{Requests: given[1:]})
+			silence.Stop()
 			if err != nil {
 				return err
 			}
-			return c.say(state, "%d of %d changes of %s may be carried out", countApproved(state), len(state.Queue), ref.Switch)
+			return c.say(state, "%d of %d changes of %s are approved; one that would be another by now is shown again: starter switch queue %[3]s", countApproved(state), len(state.Queue), ref.Switch)
 		},
 	}
 }
@@ -163,7 +167,9 @@ func (c *cli) switchRejectCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			silence := tellSilence()
 			state, err := temporal.RejectSwitch(ctx, ref, api.ApproveInput{Requests: given[1:], Reason: reason})
+			silence.Stop()
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,20 @@ import (
 	"time"
 )
 
+// What comes from elsewhere does not drive the terminal; the colours of diffs are shown.
+func TestPrintable(t *testing.T) {
+	for text, want := range map[string]string{
+		"two lines\n\tof text, ähnlich":          "two lines\n\tof text, ähnlich",
+		"\x1b[31m-no\x1b[0m\n\x1b[32m+ip\x1b[0m": "\x1b[31m-no\x1b[0m\n\x1b[32m+ip\x1b[0m",
+		"\x1b[2J\x1b]0;title\a\r":                `\x1b[2J\x1b]0;title\a\r`,
+		"safe\u202eetirw":                        `safe\u202eetirw`,
+	} {
+		if got := printable(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}
+
 // A terminal that answers no questions, such as a serial console's, is not waited for.
 func TestSilentTerminal(t *testing.T) {
 	script, err := exec.LookPath("script")
