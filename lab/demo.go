@@ -63,6 +63,12 @@ func demo(ctx context.Context, config stack.Config, keep bool, jsonFile string) 
 		fmt.Fprintln(out, "Taking everything down")
 		err = errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
 	}()
+	if keep {
+		fmt.Fprintln(out, "To use bin/starter (go tool task build) in another terminal:")
+		for _, variable := range s.Environment() {
+			fmt.Fprintf(out, "  export %s\n", variable)
+		}
+	}
 	facts, err := tour.Run(ctx, s, out, true)
 	if err == nil {
 		printFacts(out, facts)
@@ -77,10 +83,7 @@ func demo(ctx context.Context, config stack.Config, keep bool, jsonFile string) 
 		if err != nil {
 			fmt.Fprintf(out, "\nThe tour has failed: %v\n", err)
 		}
-		fmt.Fprintf(out, "\nEverything stays up until Ctrl-C. To use the CLI in another terminal:\n")
-		for _, variable := range s.Environment() {
-			fmt.Fprintf(out, "  export %s\n", variable)
-		}
+		fmt.Fprintln(out, "\nEverything stays up until Ctrl-C; the variables that were printed at first reach it.")
 		<-ctx.Done()
 	}
 	return err

@@ -50,12 +50,39 @@ func (n Namespace) make() error {
 		return err
 	}
 	return Namespace("").Do(func() error {
+		if err := shareDirectory(); err != nil {
+			return err
+		}
 		handle, err := vnetns.NewNamed(string(n))
 		if err != nil {
 			return err
 		}
 		return handle.Close()
 	})
+}
+
+// shareDirectory makes the directory a mount of its own, as `ip netns add` does: if that did it
+// later, names that are there by then would be mounted twice, and could not be removed.
+func shareDirectory() error {
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		return err
+	}
+	lock, err := os.Open(directory) // iproute2 takes this lock, too
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("lock %s: %w", directory, err)
+	}
+	share := func() error { return unix.Mount("", directory, "none", unix.MS_SHARED|unix.MS_REC, "") }
+	if err := share(); !errors.Is(err, unix.EINVAL) { // as where it is no mount
+		return err
+	}
+	if err := unix.Mount(directory, directory, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("mount %s: %w", directory, err)
+	}
+	return share()
 }
 
 // Delete removes the name. The namespace itself, its cables and taps included, goes when

@@ -68,6 +68,30 @@ func TestCreateAndDeleteAreIdempotent(t *testing.T) {
 	}
 }
 
+// Others add namespaces by iproute2 while ours are there. The test has a /run of its own, on which
+// nobody has done so before.
+func TestDeleteBesideOthers(t *testing.T) {
+	needRoot(t)
+	const again = "FERRODUR_OWN_RUN"
+	if os.Getenv(again) == "" {
+		command := exec.Command("unshare", "--mount", "sh", "-c", `mount -t tmpfs tmpfs /run && exec "$0" -test.run=^TestDeleteBesideOthers$`, os.Args[0])
+		command.Env = append(os.Environ(), again+"=1")
+		if output, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, output)
+		}
+		return
+	}
+	n := netns.Namespace("ours")
+	must(t, n.Create())
+	if output, err := exec.Command("ip", "netns", "add", "theirs").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	must(t, n.Delete())
+	if _, err := os.Stat("/run/netns/ours"); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("after Delete: %v", err)
+	}
+}
+
 func TestTrafficCrossesTheCable(t *testing.T) {
 	a, b := pair(t)
 	for range 2 { // everything twice

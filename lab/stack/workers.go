@@ -80,7 +80,7 @@ func (s *Stack) StartWorker(role string) error {
 	}
 	_, err := process.Start(process.Spec{
 		Name: role, Dir: s.workerDir(), Namespace: namespace, Command: command,
-		Env: s.Environment(), DieWithParent: true,
+		Env: append(s.Environment(), "GOTRACEBACK=all"), DieWithParent: true,
 	})
 	return err
 }
@@ -105,7 +105,6 @@ func (s *Stack) Environment() []string {
 	return []string{
 		"TEMPORAL_ADDRESS=" + s.temporal.Address.String(),
 		"FERRODUR_DATABASE_URL=" + s.postgres.DSN(database),
-		"GOTRACEBACK=all",
 	}
 }
 
