@@ -24,6 +24,7 @@ func (i *Inventory) Register(r worker.ActivityRegistry) {
 	register(r, api.ListSwitches, i.ListSwitches)
 	register(r, api.KeepSwitchMode, i.KeepSwitchMode)
 	register(r, api.RecallSwitchMode, i.RecallSwitchMode)
+	register(r, api.ListCarriers, i.ListCarriers)
 	register(r, api.FindServer, i.FindServer)
 	register(r, api.ReserveServer, i.ReserveServer)
 	register(r, api.FreeServer, i.FreeServer)
@@ -60,6 +61,12 @@ func (i *Inventory) RecallSwitchMode(ctx context.Context, in api.SwitchRef) (api
 		err = nil
 	}
 	return api.KeptMode{ModeInput: api.ModeInput{Mode: api.SwitchMode(kept.Mode), Reason: kept.Reason}, Since: kept.Since}, fail(err)
+}
+
+// ListCarriers names the instances whose ports carry some blocks, as they were last asked to.
+func (i *Inventory) ListCarriers(ctx context.Context, in api.ListCarriersInput) ([]string, error) {
+	carriers, err := i.Inventory.Carriers(ctx, in.Blocks)
+	return carriers, fail(err)
 }
 
 // FindServer looks a server up.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,6 +36,16 @@ func (s *Store) KeepAsked(ctx context.Context, ports []AskedPort) error {
 func (s *Store) AskedPorts(ctx context.Context, name string) ([]AskedPort, error) {
 	return list(ctx, s.pool, pgx.RowToStructByPos[AskedPort], KindSwitch,
 		`SELECT switch, port, server, asked, asked_at, linked FROM inventory.asked_ports WHERE switch = $1 ORDER BY port COLLATE "C"`, name)
+}
+
+// Carriers are the instances whose ports were last asked to carry one of some blocks.
+func (s *Store) Carriers(ctx context.Context, blocks []netip.Prefix) ([]string, error) {
+	var texts []string
+	for _, block := range blocks {
+		texts = append(texts, block.String())
+	}
+	return list(ctx, s.pool, pgx.RowTo[string], KindInstance,
+		`SELECT DISTINCT asked->>'instance' FROM inventory.asked_ports WHERE asked->'blocks' ?| $1::text[] AND asked->>'instance' <> '' ORDER BY 1`, texts)
 }
 
 // Drift is a port that was not what was asked for when its switch was last compared.

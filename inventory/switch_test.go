@@ -1,6 +1,7 @@
 package inventory_test
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -70,4 +71,23 @@ func TestAskedPortsOfMovedServers(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, asked, 1)
 	require.Equal(t, d.Servers[1].Port, asked[0].Port)
+}
+
+// Who carries a block is known by what was asked for ports.
+func TestCarriers(t *testing.T) {
+	store, _ := stocked(t, 2)
+	block := netip.MustParsePrefix("203.0.113.64/28")
+	asked := func(port, text string) inventory.AskedPort {
+		return inventory.AskedPort{Switch: "sw1", Port: port, Server: "srv1", Asked: []byte(text)}
+	}
+	require.NoError(t, store.KeepAsked(t.Context(), []inventory.AskedPort{
+		asked("swp1", `{"profile": "tenant", "instance": "instance/a", "blocks": ["192.0.2.0/29", "203.0.113.64/28"]}`),
+		asked("swp2", `{"profile": "quarantine"}`),
+	}))
+	carriers, err := store.Carriers(t.Context(), []netip.Prefix{block})
+	require.NoError(t, err)
+	require.Equal(t, []string{"instance/a"}, carriers)
+	carriers, err = store.Carriers(t.Context(), []netip.Prefix{netip.MustParsePrefix("203.0.113.80/28")})
+	require.NoError(t, err)
+	require.Empty(t, carriers)
 }

@@ -121,6 +121,8 @@ func TestMoveAborted(t *testing.T) {
 	}, activity.RegisterOptions{Name: string(api.FindElastic)})
 	env.RegisterActivityWithOptions(func(context.Context, api.MoveInput) (api.None, error) { return api.None{}, nil },
 		activity.RegisterOptions{Name: string(api.MoveElastic)})
+	env.RegisterActivityWithOptions(func(context.Context, api.ListCarriersInput) ([]string, error) { return nil, nil },
+		activity.RegisterOptions{Name: string(api.ListCarriers)})
 	env.RegisterActivityWithOptions(func(_ context.Context, in api.RouteInput) (api.None, error) {
 		if in.Instance == "instance/o-2" {
 			return api.None{}, errors.New("switch sw1 is away")
@@ -167,13 +169,15 @@ func TestMove(t *testing.T) {
 		from, to string
 		lost     bool   // the answer of the move in the book
 		refuses  string // an instance that does not let the block go, or does not take it
+		carries  string // has the block on its port
 		want     []string
 	}{
-		"from one to another": {"instance/o-1", "instance/o-2", false, "", []string{"book instance/o-2", "instance/o-1", "instance/o-2"}},
-		"to its first":        {"", "instance/o-2", false, "", []string{"book instance/o-2", "instance/o-2"}},
-		"away":                {"instance/o-1", "", false, "", []string{"book ", "instance/o-1"}},
-		"with a lost answer":  {"instance/o-1", "instance/o-2", true, "", []string{"book instance/o-2", "book instance/o-2", "instance/o-1", "instance/o-2"}},
-		"from one that fails": {"instance/o-1", "instance/o-2", false, "instance/o-1", []string{"book instance/o-2", "instance/o-1", "instance/o-2"}},
+		"from one to another":              {"instance/o-1", "instance/o-2", false, "", "instance/o-1", []string{"book instance/o-2", "instance/o-1", "instance/o-2"}},
+		"to its first":                     {"", "instance/o-2", false, "", "", []string{"book instance/o-2", "instance/o-2"}},
+		"away":                             {"instance/o-1", "", false, "", "instance/o-1", []string{"book ", "instance/o-1"}},
+		"with a lost answer":               {"instance/o-1", "instance/o-2", true, "", "instance/o-1", []string{"book instance/o-2", "book instance/o-2", "instance/o-1", "instance/o-2"}},
+		"once more, after one that failed": {"instance/o-2", "instance/o-2", false, "", "instance/o-1", []string{"book instance/o-2", "instance/o-1", "instance/o-2"}},
+		"from one that fails":              {"instance/o-1", "instance/o-2", false, "instance/o-1", "instance/o-1", []string{"book instance/o-2", "instance/o-1", "instance/o-2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var suite testsuite.WorkflowTestSuite
@@ -193,6 +197,12 @@ func TestMove(t *testing.T) {
 				}
 				return api.None{}, nil
 			}, activity.RegisterOptions{Name: string(api.MoveElastic)})
+			env.RegisterActivityWithOptions(func(_ context.Context, in api.ListCarriersInput) ([]string, error) {
+				if !slices.Equal(in.Blocks, []netip.Prefix{elastic}) || test.carries == "" {
+					return nil, nil
+				}
+				return []string{test.carries}, nil
+			}, activity.RegisterOptions{Name: string(api.ListCarriers)})
 			env.RegisterActivityWithOptions(func(_ context.Context, in api.RouteInput) (api.None, error) {
 				done = append(done, in.Instance)
 				if in.Instance == test.refuses {

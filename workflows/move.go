@@ -3,6 +3,7 @@ package workflows
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,9 +56,8 @@ func (m *mover) answer(ctx workflow.Context, cancel workflow.CancelFunc) error {
 }
 
 func (m *mover) move(ctx workflow.Context) error {
-	limits := api.Limits{}.WithDefaults()
 	book := options(ctx, fmt.Sprintf("%s of %s", m.in.Name, m.in.Owner), workflow.ActivityOptions{
-		TaskQueue: api.QueueIPAM, StartToCloseTimeout: 30 * time.Second, ScheduleToCloseTimeout: limits.Command,
+		TaskQueue: api.QueueIPAM, StartToCloseTimeout: 30 * time.Second, ScheduleToCloseTimeout: api.Limits{}.WithDefaults().Command,
 	})
 	err := m.stage(ctx, api.StageBook, func() (err error) {
 		if m.elastic, err = call(book, api.FindElastic, m.in.ElasticKey); err != nil {
@@ -69,26 +69,51 @@ func (m *mover) move(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
+	away, err := m.carriers(ctx)
+	if err != nil {
+		return err
+	}
 	// The book is right by now: what one instance's switch fails at does not keep the other waiting.
 	var failed []error
-	run := workflow.GetInfo(ctx).WorkflowExecution.RunID
-	for _, end := range []struct {
-		stage    api.Stage
-		instance string
-	}{{api.StageUnroute, m.elastic.Instance}, {api.StageRoute, m.in.Instance}} {
-		if end.instance == "" {
-			continue
-		}
-		// An attempt that is refused is tried anew, which is an update of the instance each time: it
-		// takes 2000 of them, and ten at once.
-		port := workflow.WithRetryPolicy(options(ctx, end.instance+" carries its blocks", workflow.ActivityOptions{
-			TaskQueue: api.QueueLifecycle, StartToCloseTimeout: limits.Switch, ScheduleToCloseTimeout: limits.Switch, HeartbeatTimeout: silence,
-		}), temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 10 * time.Minute})
-		failed = append(failed, m.stage(ctx, end.stage, func() error {
-			return do(port, api.RouteInstance, api.RouteInput{Instance: end.instance, Request: run + " " + end.instance})
-		}))
+	for _, instance := range away {
+		failed = append(failed, m.route(ctx, api.StageUnroute, instance))
+	}
+	if m.in.Instance != "" {
+		failed = append(failed, m.route(ctx, api.StageRoute, m.in.Instance))
 	}
 	return together(failed)
+}
+
+// carriers are the instances that are to let the block go: the one that has had it, and whoever an
+// earlier move did not reach.
+func (m *mover) carriers(ctx workflow.Context) (away []string, err error) {
+	if m.elastic.Instance != "" {
+		away = append(away, m.elastic.Instance)
+	}
+	if workflow.GetVersion(ctx, "carriers", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return away, nil
+	}
+	carriers, err := call(options(ctx, "who carries the block", workflow.ActivityOptions{
+		TaskQueue: api.QueueLifecycle, StartToCloseTimeout: 30 * time.Second, ScheduleToCloseTimeout: api.Limits{}.WithDefaults().Command,
+	}), api.ListCarriers, api.ListCarriersInput{Blocks: m.elastic.Prefixes})
+	for _, instance := range carriers {
+		if !slices.Contains(away, instance) {
+			away = append(away, instance)
+		}
+	}
+	return slices.DeleteFunc(away, func(instance string) bool { return instance == m.in.Instance }), err
+}
+
+// route has an instance's port carry the blocks that are at it by now. An attempt that is refused is
+// tried anew, which is an update of the instance each time: it takes 2000 of them, and ten at once.
+func (m *mover) route(ctx workflow.Context, stage api.Stage, instance string) error {
+	patience := api.Limits{}.WithDefaults().Switch
+	port := workflow.WithRetryPolicy(options(ctx, instance+" carries its blocks", workflow.ActivityOptions{
+		TaskQueue: api.QueueLifecycle, StartToCloseTimeout: patience, ScheduleToCloseTimeout: patience, HeartbeatTimeout: silence,
+	}), temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 10 * time.Minute})
+	return m.stage(ctx, stage, func() error {
+		return do(port, api.RouteInstance, api.RouteInput{Instance: instance, Request: workflow.GetInfo(ctx).WorkflowExecution.RunID + " " + instance})
+	})
 }
 
 // stage runs a stage, and keeps the record of it.

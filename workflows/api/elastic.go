@@ -9,6 +9,9 @@ const (
 	ListElastic Activity[ListElasticInput, []netip.Prefix] = "ListElastic"
 )
 
+// ListCarriers names the instances whose ports carry some blocks. It is on QueueLifecycle.
+const ListCarriers Activity[ListCarriersInput, []string] = "ListCarriers"
+
 // RouteInstance sends UpdateRoute to an instance. It is on QueueLifecycle.
 const RouteInstance Activity[RouteInput, None] = "RouteInstance"
 
@@ -35,6 +38,11 @@ type MoveInput struct {
 // ListElasticInput asks for the elastic blocks at an instance.
 type ListElasticInput struct {
 	Instance string `json:"instance"` // workflow ID
+}
+
+// ListCarriersInput asks who carries elastic blocks.
+type ListCarriersInput struct {
+	Blocks []netip.Prefix `json:"blocks"`
 }
 
 // RouteInput asks an instance to carry its elastic blocks. Request tells one asking from

@@ -34,8 +34,8 @@ const (
 	StageBurnIn     Stage = "burn in"
 
 	StageBook    Stage = "write into the book"
-	StageUnroute Stage = "take from the old instance"
-	StageRoute   Stage = "give to the new instance"
+	StageUnroute Stage = "take from an instance"
+	StageRoute   Stage = "give to the instance"
 )
 
 // Status says how a workflow stands as a whole.
