@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -25,6 +26,7 @@ func (i *Inventory) Register(r worker.ActivityRegistry) {
 	register(r, api.KeepSwitchMode, i.KeepSwitchMode)
 	register(r, api.RecallSwitchMode, i.RecallSwitchMode)
 	register(r, api.ListCarriers, i.ListCarriers)
+	register(r, api.AwaitsBlocks, i.AwaitsBlocks)
 	register(r, api.FindServer, i.FindServer)
 	register(r, api.ReserveServer, i.ReserveServer)
 	register(r, api.FreeServer, i.FreeServer)
@@ -69,6 +71,18 @@ func (i *Inventory) ListCarriers(ctx context.Context, in api.ListCarriersInput) 
 	return carriers, fail(err)
 }
 
+// AwaitsBlocks refuses an instance that has ended. One that nobody has ordered yet may be.
+func (i *Inventory) AwaitsBlocks(ctx context.Context, in api.AwaitsBlocksInput) (api.None, error) {
+	instance, err := i.Inventory.Instance(ctx, in.Instance)
+	switch {
+	case is[inventory.NotFoundError](err):
+		err = nil
+	case err == nil && instance.State == inventory.InstanceEnded:
+		err = fmt.Errorf("%s: %w", in.Instance, inventory.ErrInstanceEnded)
+	}
+	return api.None{}, fail(err)
+}
+
 // FindServer looks a server up.
 func (i *Inventory) FindServer(ctx context.Context, in api.FindServerInput) (api.Server, error) {
 	server, err := i.Inventory.Server(ctx, in.Server)
@@ -85,9 +99,16 @@ func (i *Inventory) FindServer(ctx context.Context, in api.FindServerInput) (api
 func (i *Inventory) ReserveServer(ctx context.Context, in api.ReserveServerInput) (api.Server, error) {
 	server, err := i.Inventory.Reserve(ctx, inventory.Order{
 		Instance: in.Instance, Site: in.Site, Plan: in.Plan, Image: in.Image, Hostname: in.Hostname,
-		Unfit: unfit(in),
+		Networks: networks(in), Unfit: unfit(in),
 	})
 	return reference(server), fail(err)
+}
+
+func networks(in api.ReserveServerInput) []string {
+	if in.Network == "" {
+		return nil
+	}
+	return append([]string{in.Network}, in.Tagged...)
 }
 
 // unfit are the platforms whose drivers cannot configure a port as the order needs it.

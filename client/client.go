@@ -119,9 +119,14 @@ func (c *Client) update(ctx context.Context, id, name string, input ...any) (api
 		err = handle.Get(ctx, &state)
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return state, fmt.Errorf("%s: %w to %q within %s: is a lifecycle worker running?", id, ErrNoAnswer, name, updatePatience)
+		return state, lateUpdate(id, name)
 	}
 	return state, translate(id, err)
+}
+
+// lateUpdate is told of an update that nobody has taken yet.
+func lateUpdate(id, name string) error {
+	return fmt.Errorf("%s: %w to %q within %s, which may be heeded later: is a lifecycle worker running?", id, ErrNoAnswer, name, updatePatience)
 }
 
 // triedInVain says whether an activity that failed was worth a retry, as one is whose device
@@ -134,9 +139,12 @@ func triedInVain(state enumspb.RetryState) bool {
 func translate(id string, err error) error {
 	var notFound *serviceerror.NotFound
 	var activity *temporal.ActivityError
+	var late *temporal.TimeoutError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &activity) && errors.As(err, &late) && late.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START:
+		return fmt.Errorf("%s: %w to %s: is a worker for it running?", id, ErrNoAnswer, activity.ActivityType().GetName())
 	case errors.As(err, &activity) && triedInVain(activity.RetryState()):
 		return fmt.Errorf("%w: %s", ErrNoAnswer, applicationMessage(err))
 	case errors.As(err, &notFound):

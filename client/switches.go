@@ -33,7 +33,7 @@ func (c *Client) SwitchState(ctx context.Context, ref api.SwitchRef) (api.Switch
 	case errors.As(err, &notFound), err == nil && answer.QueryRejected != nil: // it has ended, and starts anew when it is asked
 		return state, nil
 	case ctx.Err() == nil && (asking.Err() != nil || unanswered(err)):
-		return state, fmt.Errorf("%s: %w within %s: is a lifecycle worker running?", api.SwitchID(ref.Switch), ErrNoAnswer, switchAnswer)
+		return state, fmt.Errorf("%s: %w: is a lifecycle worker running?", api.SwitchID(ref.Switch), ErrNoAnswer)
 	}
 	if err == nil {
 		err = answer.QueryResult.Get(&state)
@@ -80,7 +80,7 @@ func (c *Client) updateSwitch(ctx context.Context, ref api.SwitchRef, name strin
 		err = handle.Get(ctx, &state)
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return state, fmt.Errorf("%s: %w to %q within %s: is a lifecycle worker running?", id, ErrNoAnswer, name, updatePatience)
+		return state, lateUpdate(id, name)
 	}
 	return state, translate(id, err)
 }
@@ -130,7 +130,7 @@ func (c *Client) SetPorts(ctx context.Context, ref api.SwitchRef, ports ...api.P
 		select {
 		case <-ctx.Done():
 			return results, fmt.Errorf("%d of %d ports of %s are not answered yet (mode %s), and stay in its queue: %w",
-				len(ports)-len(answered), len(ports), ref.Switch, state.Mode, ctx.Err())
+				len(ports)-len(answered), len(ports), ref.Switch, state.Mode, context.Cause(ctx))
 		case <-time.After(switchPoll):
 		}
 	}
@@ -153,11 +153,38 @@ func (c *Client) HostKey(ctx context.Context, ref api.SwitchRef) (key api.HostKe
 
 // await has a workflow run that nobody else asks about, and waits for its result.
 func (c *Client) await(ctx context.Context, name, id, summary string, input, result any) error {
+	if err := c.attended(ctx, id); err != nil {
+		return err
+	}
 	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: api.QueueLifecycle, StaticSummary: summary}, name, input)
 	if err != nil {
 		return translate(name, err)
 	}
 	return translate(run.GetID(), run.Get(ctx, result))
+}
+
+// attended waits until a lifecycle worker asks for work: ErrNoAnswer, if none does for a while.
+func (c *Client) attended(ctx context.Context, id string) error {
+	const longPoll = time.Minute // of a worker that has nothing to do
+	for until := time.Now().Add(updatePatience); ; {
+		queue, err := c.temporal.DescribeTaskQueue(ctx, api.QueueLifecycle, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+		if err != nil {
+			return translate(id, err)
+		}
+		for _, poller := range queue.GetPollers() {
+			if time.Since(poller.GetLastAccessTime().AsTime()) < longPoll+updatePatience {
+				return nil
+			}
+		}
+		if time.Now().After(until) {
+			return fmt.Errorf("%s: %w: is a lifecycle worker running?", id, ErrNoAnswer)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // stamped tells what somebody wants now from what he wanted before.

@@ -79,7 +79,14 @@ func (c *Client) Snapshot(ctx context.Context, workflowID string) (Snapshot, err
 	for _, pending := range description.GetPendingActivities() {
 		snapshot.Activities = append(snapshot.Activities, activity(pending))
 	}
-	if state.WaitsFor != "" { // what keeps the other workflow keeps this one
+	switch {
+	case state.WaitsFor == "":
+	case api.SwitchOf(state.WaitsFor) == state.WaitsFor: // an instance
+		other, err := c.Snapshot(ctx, state.WaitsFor)
+		if err == nil {
+			snapshot.Activities, snapshot.SwitchMode = append(snapshot.Activities, other.Activities...), other.SwitchMode
+		}
+	default: // what keeps the other workflow keeps this one
 		others, err := c.pending(ctx, state.WaitsFor)
 		if err != nil {
 			return Snapshot{}, err

@@ -16,12 +16,13 @@ type Order struct {
 	Plan     string
 	Image    string
 	Hostname string
+	Networks []string // that the server is to be in; none: it has routed links
 	Unfit    []string // platforms of switches whose ports cannot carry what is ordered
 }
 
 // Reserve gives an available server to an instance, in one transaction.
 //
-// It returns a NotFoundError for an unknown site, plan or image, a NoServerError when
+// It returns a NotFoundError for an unknown site, plan, image or network, a NoServerError when
 // none is available, and ErrInstanceEnded for an instance that was returned.
 func (s *Store) Reserve(ctx context.Context, order Order) (Server, error) {
 	var server Server
@@ -56,8 +57,15 @@ func checkOrder(ctx context.Context, tx pgx.Tx, order Order) error {
 	if _, err := one(ctx, tx, pgx.RowToStructByPos[Plan], KindPlan, order.Plan, planColumns+` WHERE name = $1`, order.Plan); err != nil {
 		return err
 	}
-	_, err := one(ctx, tx, pgx.RowToStructByPos[Image], KindImage, order.Image, imageColumns+` WHERE name = $1`, order.Image)
-	return err
+	if _, err := one(ctx, tx, pgx.RowToStructByPos[Image], KindImage, order.Image, imageColumns+` WHERE name = $1`, order.Image); err != nil {
+		return err
+	}
+	for _, name := range order.Networks {
+		if _, err := one(ctx, tx, pgx.RowToStructByPos[Network], KindNetwork, name, networkColumns+` WHERE name = $1`, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func reservedBefore(ctx context.Context, tx pgx.Tx, id string) (Server, error) {

@@ -129,11 +129,12 @@ func TestReserveRefuses(t *testing.T) {
 		want   string
 		is     any
 	}{
-		"unknown site":   {func(o *inventory.Order) { o.Site = "lhr1" }, `the inventory has no site "lhr1"`, &inventory.NotFoundError{}},
-		"unknown plan":   {func(o *inventory.Order) { o.Plan = "c9" }, `the inventory has no plan "c9"`, &inventory.NotFoundError{}},
-		"unknown image":  {func(o *inventory.Order) { o.Image = "os2" }, `the inventory has no image "os2"`, &inventory.NotFoundError{}},
-		"none available": {func(*inventory.Order) {}, "no c1.small is available at ewr1: 2 in the plan (1 reserved, 1 parked)", &inventory.NoServerError{}},
-		"none at all":    {func(o *inventory.Order) { o.Site = "ams1" }, "no c1.small is available at ams1: the plan has no server there", &inventory.NoServerError{}},
+		"unknown site":    {func(o *inventory.Order) { o.Site = "lhr1" }, `the inventory has no site "lhr1"`, &inventory.NotFoundError{}},
+		"unknown plan":    {func(o *inventory.Order) { o.Plan = "c9" }, `the inventory has no plan "c9"`, &inventory.NotFoundError{}},
+		"unknown image":   {func(o *inventory.Order) { o.Image = "os2" }, `the inventory has no image "os2"`, &inventory.NotFoundError{}},
+		"unknown network": {func(o *inventory.Order) { o.Networks = []string{"blue", "red"} }, `the inventory has no network "red"`, &inventory.NotFoundError{}},
+		"none available":  {func(*inventory.Order) {}, "no c1.small is available at ewr1: 2 in the plan (1 reserved, 1 parked)", &inventory.NoServerError{}},
+		"none at all":     {func(o *inventory.Order) { o.Site = "ams1" }, "no c1.small is available at ams1: the plan has no server there", &inventory.NoServerError{}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

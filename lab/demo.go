@@ -13,6 +13,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
+	"ferrodur/lab/rack"
 	"ferrodur/lab/stack"
 	"ferrodur/lab/tour"
 )
@@ -61,7 +62,11 @@ func demo(ctx context.Context, config stack.Config, keep bool, jsonFile string) 
 	}
 	defer func() {
 		fmt.Fprintln(out, "Taking everything down")
-		err = errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
+		stopped := s.Stop(context.WithoutCancel(ctx))
+		if err == nil && stopped == nil {
+			stopped = rack.Remove(s.Rack) // its disks; of a tour that failed the consoles are of use
+		}
+		err = errors.Join(err, stopped)
 	}()
 	if keep {
 		fmt.Fprintln(out, "To use bin/starter (go tool task build) in another terminal:")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"go4.org/netipx"
 
 	"ferrodur/client"
+	"ferrodur/inventory"
 	"ferrodur/ipam"
 	"ferrodur/workflows/api"
 )
@@ -150,6 +152,9 @@ is no more.`,
 					return fmt.Errorf("%w: %s is routed to %s: first move it away: starter ip move %s %s --away", client.ErrRefused, a.Prefix, a.Instance, owner, a.Name)
 				}
 			}
+			if err := c.checkCarried(ctx, owner, held); err != nil {
+				return err
+			}
 			switch {
 			case domain != "":
 				err = store.ReleaseIn(ctx, domain, owner, name, by())
@@ -175,6 +180,28 @@ is no more.`,
 	command.Flags().StringVar(&domain, "domain", "", "only what is held in this routing domain")
 	command.Flags().BoolVar(&force, "force", false, "also what belongs to a workflow")
 	return command
+}
+
+// checkCarried refuses to release an elastic block that a port carries still, whatever the book says:
+// somebody else's would be routed there.
+func (c *cli) checkCarried(ctx context.Context, owner string, held []ipam.Allocation) error {
+	store, err := c.inventory(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range held {
+		if a.Owner != owner || a.Kind != ipam.KindElastic {
+			continue
+		}
+		carriers, err := store.Carriers(ctx, []netip.Prefix{a.Prefix})
+		if err != nil {
+			return err
+		}
+		if len(carriers) > 0 {
+			return fmt.Errorf("%w: the port of %s carries %s still, which a move did not reach: starter ip move %s %s --away", client.ErrRefused, carriers[0], a.Prefix, owner, a.Name)
+		}
+	}
+	return nil
 }
 
 func texts(prefixes []netip.Prefix) []string {
@@ -302,7 +329,15 @@ workflow "move/…" takes it off the one server's port and puts it onto the othe
 			if away {
 				return c.say(map[string]string{"instance": ""}, "%s of %s is at no instance", given[1], given[0])
 			}
-			return c.say(map[string]string{"instance": instance}, "%s of %s is at %s", given[1], given[0], instance)
+			facts, err := c.inventory(ctx)
+			if err != nil {
+				return err
+			}
+			later := ""
+			if _, err := facts.Instance(ctx, instance); is[inventory.NotFoundError](err) {
+				later = ", which carries it once somebody orders it"
+			}
+			return c.say(map[string]string{"instance": instance}, "%s of %s is at %s%s", given[1], given[0], instance, later)
 		},
 	}
 	addDomain(command, &domain)

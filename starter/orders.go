@@ -178,6 +178,16 @@ func doing(a client.Activity) string {
 	return strings.Join(said, ": ")
 }
 
+// checkJourney refuses workflows that have no stages to show or to steer.
+func checkJourney(id string) error {
+	if kind, name, _ := strings.Cut(id, "/"); kind == "switch" {
+		return usage("%s is the workflow of a switch: starter switch queue %s", id, name)
+	} else if !slices.Contains([]string{"instance", "enroll", "burn-in", "move"}, kind) {
+		return usage("%s is neither an order nor an enrolment nor a burn-in nor a move: see it in Temporal's Web UI", id)
+	}
+	return nil
+}
+
 func (c *cli) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "status ORDER",
@@ -186,10 +196,8 @@ func (c *cli) statusCommand() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, given []string) error {
 			id := workflowID(given[0])
-			if kind, name, _ := strings.Cut(id, "/"); kind == "switch" {
-				return usage("%s is the workflow of a switch: starter switch queue %s", id, name)
-			} else if !slices.Contains([]string{"instance", "enroll", "burn-in", "move"}, kind) {
-				return usage("%s is neither an order nor an enrolment nor a burn-in nor a move: see it in Temporal's Web UI", id)
+			if err := checkJourney(id); err != nil {
+				return err
 			}
 			temporal, err := c.workflows(command.Context())
 			if err != nil {
@@ -205,7 +213,9 @@ func (c *cli) statusCommand() *cobra.Command {
 				if !snapshot.Ended() && snapshot.Reason != "" {
 					t.AppendRow(table.Row{"reason", snapshot.Reason})
 				}
-				if name, is := strings.CutPrefix(snapshot.WaitsFor, api.SwitchID("")); is && !snapshot.Ended() {
+				if name, is := strings.CutPrefix(snapshot.WaitsFor, api.SwitchID("")); !is && snapshot.WaitsFor != "" {
+					t.AppendRow(table.Row{"waits for", fmt.Sprintf("%s: starter status %[1]s", snapshot.WaitsFor)})
+				} else if is && !snapshot.Ended() {
 					mode := ""
 					if snapshot.SwitchMode.Mode != "" && snapshot.SwitchMode.Mode != api.ModeApply {
 						mode = ", in mode " + standing(snapshot.SwitchMode.Mode, snapshot.SwitchMode.Reason)
@@ -296,6 +306,9 @@ func (c *cli) steerCommand(s steering) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, given []string) error {
 			ctx, id := command.Context(), workflowID(given[0])
+			if err := checkJourney(id); err != nil {
+				return err
+			}
 			if _, err := c.workflows(ctx); err != nil {
 				return err
 			}

@@ -59,6 +59,9 @@ func printable(text string) string {
 	return b.String()
 }
 
+// oneLine keeps what an operator gives as a reason fit for tables.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
 // say prints a sentence, or in JSON the value behind it.
 func (c *cli) say(value any, format string, arguments ...any) error {
 	if c.format == formatJSON {

@@ -86,7 +86,7 @@ func (c *cli) switchDiffCommand() *cobra.Command {
 					case r.Problem != "":
 						t.AppendRow(table.Row{r.Switch, "", "", "not compared: " + r.Problem})
 					case len(r.Drift) == 0:
-						t.AppendRow(table.Row{r.Switch, "", "", fmt.Sprintf("nothing: %d ports are what was asked for", r.Ports)})
+						t.AppendRow(table.Row{r.Switch, "", "", fmt.Sprintf("nothing: %s compared", counted(r.Ports, "port"))})
 					}
 					for _, d := range r.Drift {
 						t.AppendRow(table.Row{r.Switch, d.Port, d.Server, cmp.Or(d.Problem, c.coloured(d.Lines))})
@@ -123,7 +123,7 @@ func (c *cli) switchApplyCommand() *cobra.Command {
 				return err
 			}
 			var ports []api.PortRequest
-			for _, port := range given[1:] {
+			for _, port := range slices.Compact(slices.Sorted(slices.Values(given[1:]))) {
 				i := slices.IndexFunc(rows, func(r portRow) bool { return r.Port == port })
 				switch {
 				case i < 0:
@@ -147,7 +147,7 @@ func (c *cli) switchApplyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(ctx, wait)
+			ctx, cancel := context.WithTimeoutCause(ctx, wait, fmt.Errorf("waited %s for it: starter switch queue %s", wait, given[0]))
 			defer cancel()
 			results, err := temporal.SetPorts(ctx, ref, ports...)
 			if err != nil {
@@ -163,7 +163,7 @@ func (c *cli) switchApplyCommand() *cobra.Command {
 			}
 			failed := slices.DeleteFunc(results, func(r api.PortResult) bool { return r.Error == "" })
 			if len(failed) > 0 {
-				return fmt.Errorf("%d of %d ports of %s are not what was asked for: %s", len(failed), len(ports), ref.Switch, failed[0].Error)
+				return fmt.Errorf("%d of %s of %s not made what was asked for: %s", len(failed), counted(len(ports), "port"), ref.Switch, failed[0].Error)
 			}
 			return nil
 		},

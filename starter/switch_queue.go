@@ -56,12 +56,24 @@ func (c *cli) switchQueueCommand() *cobra.Command {
 	}
 }
 
-// standing is a switch's mode, with the reason that was given for it.
+// standing is a switch's mode in the words of the commands, with the reason that was given for it.
 func standing(mode api.SwitchMode, reason string) string {
-	if reason == "" {
-		return string(mode)
+	name := string(mode)
+	if mode == api.ModeApprove {
+		name = "ask"
 	}
-	return fmt.Sprintf("%s (%s)", mode, reason)
+	if reason == "" {
+		return name
+	}
+	return fmt.Sprintf("%s (%s)", name, reason)
+}
+
+// counted is a number of things: "1 change", "2 changes".
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // coloured writes a diff, with its colours on a terminal.
@@ -106,16 +118,19 @@ func (c *cli) switchModeCommand(name, short string, mode api.SwitchMode) *cobra.
 				return err
 			}
 			silence := tellSilence()
-			state, err := temporal.SetSwitchMode(ctx, ref, api.ModeInput{Mode: mode, Reason: reason})
+			state, err := temporal.SetSwitchMode(ctx, ref, api.ModeInput{Mode: mode, Reason: oneLine(reason)})
 			silence.Stop()
 			if err != nil {
 				return err
 			}
 			underWay := ""
 			if n := len(state.Queue) - state.Waiting(); n > 0 {
-				underWay = fmt.Sprintf(", and %d that are under way are ended first", n)
+				underWay = fmt.Sprintf("; under way: %s", counted(n, "change"))
+				if mode != api.ModeApply {
+					underWay += ", held back unless the switch has been written to already"
+				}
 			}
-			return c.say(state, "%s is in mode %s; %d changes wait%s", ref.Switch, state.Mode, state.Waiting(), underWay)
+			return c.say(state, "%s is in mode %s; waiting: %s%s", ref.Switch, standing(state.Mode, ""), counted(state.Waiting(), "change"), underWay)
 		},
 	}
 	command.Flags().StringVar(&reason, "reason", "", "shown to whoever waits")
@@ -139,6 +154,9 @@ func (c *cli) switchApproveCommand() *cobra.Command {
 			silence.Stop()
 			if err != nil {
 				return err
+			}
+			if len(state.Queue) == 0 {
+				return c.say(state, "no change waits at %s", ref.Switch)
 			}
 			return c.say(state, "%d of %d changes of %s are approved; one that would be another by now is shown again: starter switch queue %[3]s", countApproved(state), len(state.Queue), ref.Switch)
 		},
@@ -168,12 +186,12 @@ func (c *cli) switchRejectCommand() *cobra.Command {
 				return err
 			}
 			silence := tellSilence()
-			state, err := temporal.RejectSwitch(ctx, ref, api.ApproveInput{Requests: given[1:], Reason: reason})
+			state, err := temporal.RejectSwitch(ctx, ref, api.ApproveInput{Requests: given[1:], Reason: oneLine(reason)})
 			silence.Stop()
 			if err != nil {
 				return err
 			}
-			return c.say(state, "rejected; %d changes of %s wait", state.Waiting(), ref.Switch)
+			return c.say(state, "rejected; waiting at %s: %s", ref.Switch, counted(state.Waiting(), "change"))
 		},
 	}
 	command.Flags().StringVar(&reason, "reason", "", "told to whoever asked for the changes")

@@ -53,7 +53,8 @@ func Audit(ctx workflow.Context, input api.AuditInput) (api.AuditResult, error) 
 			}
 		}
 	})
-	_, err = workflow.AwaitWithTimeout(ctx, auditAnswers, func() bool { return len(result.Reports) == len(switches) })
+	patience := workflow.AwaitOptions{Timeout: auditAnswers, TimerOptions: workflow.TimerOptions{Summary: "wait for no switch any more"}}
+	_, err = workflow.AwaitWithOptions(ctx, patience, func() bool { return len(result.Reports) == len(switches) })
 	for _, ref := range switches {
 		if !reported(result, ref.Switch) {
 			result.Reports = append(result.Reports, api.AuditReport{Switch: ref.Switch, Problem: fmt.Sprintf("workflow %s did not answer within %s", api.SwitchID(ref.Switch), auditAnswers)})

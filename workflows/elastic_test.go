@@ -121,6 +121,8 @@ func TestMoveAborted(t *testing.T) {
 	}, activity.RegisterOptions{Name: string(api.FindElastic)})
 	env.RegisterActivityWithOptions(func(context.Context, api.MoveInput) (api.None, error) { return api.None{}, nil },
 		activity.RegisterOptions{Name: string(api.MoveElastic)})
+	env.RegisterActivityWithOptions(func(context.Context, api.AwaitsBlocksInput) (api.None, error) { return api.None{}, nil },
+		activity.RegisterOptions{Name: string(api.AwaitsBlocks)})
 	env.RegisterActivityWithOptions(func(context.Context, api.ListCarriersInput) ([]string, error) { return nil, nil },
 		activity.RegisterOptions{Name: string(api.ListCarriers)})
 	env.RegisterActivityWithOptions(func(_ context.Context, in api.RouteInput) (api.None, error) {
@@ -156,7 +158,7 @@ func TestMoveAborted(t *testing.T) {
 	if err := env.GetWorkflowError(); !errors.As(err, &ended) || ended.Type() != api.ErrorAborted {
 		t.Errorf("it ended with %v", err)
 	}
-	if s := state(); s.Status != api.StatusFailed || !strings.Contains(s.Reason, "the book says where the block is") {
+	if s := state(); s.Status != api.StatusFailed || !strings.Contains(s.Reason, "in the book the block has moved") {
 		t.Errorf("then it says %+v", s)
 	}
 }
@@ -197,6 +199,8 @@ func TestMove(t *testing.T) {
 				}
 				return api.None{}, nil
 			}, activity.RegisterOptions{Name: string(api.MoveElastic)})
+			env.RegisterActivityWithOptions(func(context.Context, api.AwaitsBlocksInput) (api.None, error) { return api.None{}, nil },
+				activity.RegisterOptions{Name: string(api.AwaitsBlocks)})
 			env.RegisterActivityWithOptions(func(_ context.Context, in api.ListCarriersInput) ([]string, error) {
 				if !slices.Equal(in.Blocks, []netip.Prefix{elastic}) || test.carries == "" {
 					return nil, nil

@@ -28,7 +28,7 @@ func Enroll(ctx workflow.Context, input api.EnrollInput) (api.State, error) {
 	return e.travel(ctx, input.Limits, []step{
 		{stage: api.StageTakeServer, do: e.take("inspecting"), undone: api.StageFree, undo: e.free},
 		{stage: api.StageCheckBMC, do: e.checkBMC},
-		{stage: api.StagePort, do: e.openPort, undone: api.StageClosePort, undo: e.closePort},
+		{stage: api.StagePort, do: e.openPort, undone: api.StageClosePort, undo: e.closePort, skip: true},
 		{stage: api.StageInspect, do: e.inspect, redo: api.StageInspect},
 		{stage: api.StageBurnIn, do: e.burnIn, redo: api.StageBurnIn},
 	})
@@ -41,7 +41,7 @@ func BurnIn(ctx workflow.Context, input api.BurnInInput) (api.State, error) {
 	e := &enrolment{server: input.Server, failedTo: "maintenance"}
 	return e.travel(ctx, input.Limits, []step{
 		{stage: api.StageTakeServer, do: e.take("burning-in"), undone: api.StageFree, undo: e.free},
-		{stage: api.StagePort, do: e.openPort, undone: api.StageClosePort, undo: e.closePort},
+		{stage: api.StagePort, do: e.openPort, undone: api.StageClosePort, undo: e.closePort, skip: true},
 		{stage: api.StageBurnIn, do: e.burnIn, redo: api.StageBurnIn},
 	})
 }
@@ -61,6 +61,12 @@ func (e *enrolment) travel(ctx workflow.Context, limits api.Limits, steps []step
 	err := e.there(ctx, steps)
 	e.passed = err == nil
 	e.back(ctx)
+	if e.abandoned != "" {
+		if err == nil {
+			err = errAborted
+		}
+		err = fmt.Errorf("%w; %s", err, e.abandoned)
+	}
 	return e.end(ctx, err)
 }
 
@@ -79,7 +85,7 @@ func (e *enrolment) take(state string) func(workflow.Context) error {
 // free puts the server where its test says that it belongs.
 func (e *enrolment) free(ctx workflow.Context) error {
 	state := e.failedTo
-	if e.passed {
+	if e.passed && e.abandoned == "" {
 		state = "available"
 	}
 	return do(e.inventory(ctx, e.server+" is "+state), api.LeaveServer, api.LeaveServerInput{Server: e.server, State: state})

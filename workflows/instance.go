@@ -70,7 +70,7 @@ func (i *instance) steps(ctx workflow.Context) []step {
 func (i *instance) reserveServer(ctx workflow.Context) error {
 	server, err := call(i.inventory(ctx, fmt.Sprintf("a %s at %s", i.order.Plan, i.order.Site)), api.ReserveServer, api.ReserveServerInput{
 		Instance: i.state.ID, Site: i.order.Site, Plan: i.order.Plan, Image: i.order.Image, Hostname: i.hostname(),
-		Network: i.order.Network, BGP: i.order.BGP != nil, Domain: i.order.Domain,
+		Network: i.order.Network, BGP: i.order.BGP != nil, Domain: i.order.Domain, Tagged: i.order.Tagged,
 	})
 	if err != nil {
 		return err

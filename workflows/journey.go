@@ -167,6 +167,7 @@ func (j *journey) park(ctx workflow.Context, stage api.Stage, cause error) error
 	before := j.state.Status
 	j.state.Status, j.state.Reason = api.StatusParked, fmt.Sprintf("%s: %s", stage, explain(cause))
 	j.retryWanted, j.abortWanted = false, false
+	j.state.MayAbort = j.mayAbort() == nil
 	j.metrics(ctx, stage).Counter(api.MetricParked).Inc(1)
 	if err := j.publish(ctx); err != nil {
 		return err
@@ -179,7 +180,7 @@ func (j *journey) park(ctx workflow.Context, stage api.Stage, cause error) error
 	if err := workflow.Await(ctx, func() bool { return j.retryWanted || j.abortWanted }); err != nil {
 		return err
 	}
-	j.state.Status, j.state.Reason = before, ""
+	j.state.Status, j.state.Reason, j.state.MayAbort = before, "", false
 	if j.abortWanted {
 		return errAborted
 	}

@@ -31,8 +31,10 @@ func Move(ctx workflow.Context, in api.MoveInput) (api.Elastic, error) {
 		return m.elastic, err
 	}
 	err := m.move(ctx)
-	if m.aborted && err != nil {
-		err = temporal.NewApplicationErrorWithOptions(errAborted.Error()+": the book says where the block is, and moving it there once more has its ports follow", api.ErrorAborted,
+	if m.aborted && err != nil && m.state.Stage == api.StageBook {
+		err = errAborted
+	} else if m.aborted && err != nil {
+		err = temporal.NewApplicationErrorWithOptions(explain(errAborted)+"; in the book the block has moved: the same move, asked for once more, sees to the ports", api.ErrorAborted,
 			temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign, Cause: err})
 	}
 	m.state.Status = api.StatusDone
@@ -56,20 +58,11 @@ func (m *mover) answer(ctx workflow.Context, cancel workflow.CancelFunc) error {
 }
 
 func (m *mover) move(ctx workflow.Context) error {
-	book := options(ctx, fmt.Sprintf("%s of %s", m.in.Name, m.in.Owner), workflow.ActivityOptions{
-		TaskQueue: api.QueueIPAM, StartToCloseTimeout: 30 * time.Second, ScheduleToCloseTimeout: api.Limits{}.WithDefaults().Command,
-	})
+	var away []string
 	err := m.stage(ctx, api.StageBook, func() (err error) {
-		if m.elastic, err = call(book, api.FindElastic, m.in.ElasticKey); err != nil {
-			return err
-		}
-		m.show(ctx)
-		return do(book, api.MoveElastic, m.in)
-	})
-	if err != nil {
+		away, err = m.book(ctx)
 		return err
-	}
-	away, err := m.carriers(ctx)
+	})
 	if err != nil {
 		return err
 	}
@@ -81,11 +74,31 @@ func (m *mover) move(ctx workflow.Context) error {
 	if m.in.Instance != "" {
 		failed = append(failed, m.route(ctx, api.StageRoute, m.in.Instance))
 	}
-	return together(failed)
+	if err := together(failed); err != nil {
+		return temporal.NewApplicationErrorWithCause(explain(err)+"; in the book the block has moved: the same move, asked for once more, sees to the ports", typeOf(err), err)
+	}
+	return nil
+}
+
+// book writes into the book where the block is by now, and names those who are to let it go.
+func (m *mover) book(ctx workflow.Context) (away []string, err error) {
+	book := func(format string, args ...any) workflow.Context {
+		return options(ctx, fmt.Sprintf(format, args...), workflow.ActivityOptions{
+			TaskQueue: api.QueueIPAM, StartToCloseTimeout: 30 * time.Second, ScheduleToCloseTimeout: api.Limits{}.WithDefaults().Command,
+		})
+	}
+	if m.elastic, err = call(book("find %s of %s", m.in.Name, m.in.Owner), api.FindElastic, m.in.ElasticKey); err != nil {
+		return nil, err
+	}
+	m.show(ctx)
+	if away, err = m.carriers(ctx); err != nil {
+		return nil, err
+	}
+	return away, do(book("%s of %s is at %s", m.in.Name, m.in.Owner, cmp.Or(m.in.Instance, "no instance")), api.MoveElastic, m.in)
 }
 
 // carriers are the instances that are to let the block go: the one that has had it, and whoever an
-// earlier move did not reach.
+// earlier move did not reach. One that has ended is refused as the block's next place.
 func (m *mover) carriers(ctx workflow.Context) (away []string, err error) {
 	if m.elastic.Instance != "" {
 		away = append(away, m.elastic.Instance)
@@ -93,9 +106,17 @@ func (m *mover) carriers(ctx workflow.Context) (away []string, err error) {
 	if workflow.GetVersion(ctx, "carriers", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		return away, nil
 	}
-	carriers, err := call(options(ctx, "who carries the block", workflow.ActivityOptions{
-		TaskQueue: api.QueueLifecycle, StartToCloseTimeout: 30 * time.Second, ScheduleToCloseTimeout: api.Limits{}.WithDefaults().Command,
-	}), api.ListCarriers, api.ListCarriersInput{Blocks: m.elastic.Prefixes})
+	inventory := func(summary string) workflow.Context {
+		return options(ctx, summary, workflow.ActivityOptions{
+			TaskQueue: api.QueueLifecycle, StartToCloseTimeout: 30 * time.Second, ScheduleToCloseTimeout: api.Limits{}.WithDefaults().Command,
+		})
+	}
+	if m.in.Instance != "" {
+		if err := do(inventory(m.in.Instance+" has not ended"), api.AwaitsBlocks, api.AwaitsBlocksInput{Instance: m.in.Instance}); err != nil {
+			return nil, err
+		}
+	}
+	carriers, err := call(inventory("whose ports carry the block"), api.ListCarriers, api.ListCarriersInput{Blocks: m.elastic.Prefixes})
 	for _, instance := range carriers {
 		if !slices.Contains(away, instance) {
 			away = append(away, instance)
@@ -111,6 +132,8 @@ func (m *mover) route(ctx workflow.Context, stage api.Stage, instance string) er
 	port := workflow.WithRetryPolicy(options(ctx, instance+" carries its blocks", workflow.ActivityOptions{
 		TaskQueue: api.QueueLifecycle, StartToCloseTimeout: patience, ScheduleToCloseTimeout: patience, HeartbeatTimeout: silence,
 	}), temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 10 * time.Minute})
+	m.state.WaitsFor = instance
+	defer func() { m.state.WaitsFor = "" }()
 	return m.stage(ctx, stage, func() error {
 		return do(port, api.RouteInstance, api.RouteInput{Instance: instance, Request: workflow.GetInfo(ctx).WorkflowExecution.RunID + " " + instance})
 	})

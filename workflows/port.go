@@ -122,7 +122,8 @@ func (j *journey) askForPort(ctx workflow.Context, port api.ConfigurePortInput) 
 			return api.PortResult{}, err
 		}
 		var result api.PortResult
-		answered, err := workflow.AwaitWithTimeout(ctx, portReminder, func() bool {
+		reminder := workflow.AwaitOptions{Timeout: portReminder, TimerOptions: workflow.TimerOptions{Summary: "ask " + writer + " once more"}}
+		answered, err := workflow.AwaitWithOptions(ctx, reminder, func() bool {
 			var got bool
 			result, got = j.ports[request.Request]
 			return got

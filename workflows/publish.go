@@ -40,8 +40,11 @@ func details(s api.State) string {
 	fmt.Fprintf(&b, "### %s\n\n", s.Standing())
 	switch {
 	case s.Status == api.StatusParked:
-		fmt.Fprintf(&b, "**Needs attention.** %s\n\nMend the cause, then send the update `%s`; or send `%s` to give up.\n\n",
-			s.Reason, api.UpdateRetry, api.UpdateAbort)
+		fmt.Fprintf(&b, "**Needs attention.** %s\n\nMend the cause, then send the update `%s`", s.Reason, api.UpdateRetry)
+		if s.MayAbort {
+			fmt.Fprintf(&b, "; or send `%s` to give up", api.UpdateAbort)
+		}
+		b.WriteString(".\n\n")
 	case s.Reason != "" && !s.Ended(): // told already
 		fmt.Fprintf(&b, "%s\n\n", s.Reason)
 	case s.Status == api.StatusActive:

@@ -447,6 +447,11 @@ func (w *switchWriter) audit(ctx workflow.Context) error {
 	// Once a paused switch was not looked at either.
 	if w.state.Mode != api.ModePaused || workflow.GetVersion(ctx, "audit while paused", workflow.DefaultVersion, 1) == 1 {
 		auditCtx := workflow.WithScheduleToCloseTimeout(w.switchWork(ctx, "compare with what was asked for"), auditPatience)
+		if w.state.Trouble != "" { // it is known to be away: whether it is back is soon seen
+			once := *workflow.GetActivityOptions(auditCtx).RetryPolicy
+			once.MaximumAttempts = 1
+			auditCtx = workflow.WithRetryPolicy(auditCtx, once)
+		}
 		var err error
 		report, err = call(auditCtx, api.AuditSwitch, api.AuditSwitchInput{Switch: w.state.Switch})
 		if ctx.Err() != nil {
@@ -591,7 +596,10 @@ func switchDetails(s api.SwitchState) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s: %s\n\n", s.Switch, s.Mode)
 	if s.Reason != "" {
-		fmt.Fprintf(&b, "%s\n\n", s.Reason)
+		fmt.Fprintf(&b, "`%s`\n\n", strings.ReplaceAll(s.Reason, "`", "'"))
+	}
+	if s.Mode == api.ModeApprove && slices.ContainsFunc(s.Queue, func(q api.QueuedPort) bool { return q.Preview != nil && !q.Approved }) {
+		fmt.Fprintf(&b, "**Changes wait for approval.** Send the update `%s`, or `%s`; or: `starter switch approve %s`\n\n", api.UpdateApprove, api.UpdateReject, s.Switch)
 	}
 	if s.Trouble != "" {
 		fmt.Fprintf(&b, "**In trouble, and tried again:** %s\n\n", s.Trouble)
@@ -599,9 +607,9 @@ func switchDetails(s api.SwitchState) string {
 	fmt.Fprintf(&b, "%d ports changed in %d transactions.\n", s.Changes, s.Transactions)
 	at := s.Audited.UTC().Format(time.RFC3339)
 	if a := s.Audit; a != nil && a.Problem != "" {
-		fmt.Fprintf(&b, "\nNot compared with what was asked for at %s: %s\n", at, a.Problem)
+		fmt.Fprintf(&b, "\nNot compared at %s: %s\n", at, a.Problem)
 	} else if a != nil {
-		fmt.Fprintf(&b, "\n%d of %d ports differed from what was asked for at %s.\n", len(a.Drift), a.Ports, at)
+		fmt.Fprintf(&b, "\nWhen last compared with what was asked for, at %s, %d of %d ports differed.\n", at, len(a.Drift), a.Ports)
 	}
 	if len(s.Queue) > 0 {
 		b.WriteString("\n| port | server | profile | for | state | waits since |\n| --- | --- | --- | --- | --- | --- |\n")

@@ -135,6 +135,10 @@ type phoneHome struct {
 	Tries int      `yaml:"tries"`
 }
 
+// callHomeTries are three seconds apart, or more (cloud-init's cc_phone_home.py): the machine goes on
+// calling for the twelve hours that its port's switch may be away.
+const callHomeTries = 12 * 60 * 60 / 3
+
 // vendorData asks the machine to call home. A tenant's user data wins over it: one that
 // sets phone_home itself, or disables vendor data, is not heard from.
 func (s Seed) vendorData() vendorData {
@@ -144,6 +148,6 @@ func (s Seed) vendorData() vendorData {
 	return vendorData{PhoneHome: &phoneHome{
 		URL:   s.CallHomeURL,
 		Post:  []string{"pub_key_rsa", "pub_key_ecdsa", "pub_key_ed25519", "instance_id", "hostname", "fqdn"},
-		Tries: 10,
+		Tries: callHomeTries,
 	}}
 }

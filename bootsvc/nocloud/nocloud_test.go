@@ -63,7 +63,7 @@ phone_home:
     - instance_id
     - hostname
     - fqdn
-  tries: 10
+  tries: 14400
 `,
 	}
 	for name, text := range want {

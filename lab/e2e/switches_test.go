@@ -74,7 +74,7 @@ func TestSwitches(t *testing.T) {
 		"pause sw1":         {"mode paused"},
 		"queue sw1 -o json": {`"profile": "provisioning"`, `"reason": "change 4711"`, c.id()},
 		"resume sw1":        {"mode apply"},
-		"ask sw1":           {"mode approve"},
+		"ask sw1":           {"mode ask"},
 		"approve sw1":       {"1 of 1 changes"},
 		"diff sw1":          {server.Port, other.Port, "+ interface " + server.Port + " / shutdown"},
 		"drift":             {server.Port, "s1"},

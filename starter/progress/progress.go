@@ -30,11 +30,15 @@ type Source interface {
 // ParkedError says that a workflow waits for an operator.
 type ParkedError struct {
 	ID, Reason string
+	MayAbort   bool // an operator may give up on it
 }
 
 func (e *ParkedError) Error() string {
-	return fmt.Sprintf("%s is parked: %s; mend the cause and run: starter retry %s, or give up with: starter abort %s",
-		e.ID, e.Reason, e.ID, e.ID)
+	text := fmt.Sprintf("%s is parked: %s; mend the cause and run: starter retry %s", e.ID, e.Reason, e.ID)
+	if e.MayAbort {
+		text += ", or give up with: starter abort " + e.ID
+	}
+	return text
 }
 
 // interval is how often the workflows are looked at.
@@ -100,7 +104,7 @@ func judge(found []client.Snapshot, reached func(api.State) bool) (parked error,
 	for _, snapshot := range found {
 		switch {
 		case snapshot.Status == api.StatusParked:
-			parked = errors.Join(parked, &ParkedError{ID: snapshot.ID, Reason: snapshot.Reason})
+			parked = errors.Join(parked, &ParkedError{ID: snapshot.ID, Reason: snapshot.Reason, MayAbort: snapshot.MayAbort})
 		case !reached(snapshot.State):
 			waiting = true
 		}

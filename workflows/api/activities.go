@@ -72,6 +72,8 @@ type ReserveServerInput struct {
 	Network  string `json:"network,omitempty"` // whose VLAN the server is to be in; empty: it has routed links
 	BGP      bool   `json:"bgp,omitempty"`     // over those
 	Domain   string `json:"domain,omitempty"`  // routing domain of those; empty: the default one
+	// Tagged are further networks of the order, whose frames come tagged.
+	Tagged []string `json:"tagged,omitempty"`
 }
 
 // FreeServerInput ends an instance and makes its server available again, or, with Park

@@ -12,6 +12,10 @@ const (
 // ListCarriers names the instances whose ports carry some blocks. It is on QueueLifecycle.
 const ListCarriers Activity[ListCarriersInput, []string] = "ListCarriers"
 
+// AwaitsBlocks refuses an instance that has ended: it never carries a block again. It is on
+// QueueLifecycle.
+const AwaitsBlocks Activity[AwaitsBlocksInput, None] = "AwaitsBlocks"
+
 // RouteInstance sends UpdateRoute to an instance. It is on QueueLifecycle.
 const RouteInstance Activity[RouteInput, None] = "RouteInstance"
 
@@ -43,6 +47,11 @@ type ListElasticInput struct {
 // ListCarriersInput asks who carries elastic blocks.
 type ListCarriersInput struct {
 	Blocks []netip.Prefix `json:"blocks"`
+}
+
+// AwaitsBlocksInput names an instance that an elastic block is to go to.
+type AwaitsBlocksInput struct {
+	Instance string `json:"instance"` // workflow ID
 }
 
 // RouteInput asks an instance to carry its elastic blocks. Request tells one asking from

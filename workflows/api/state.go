@@ -57,6 +57,7 @@ type State struct {
 	Status    Status         `json:"status"`
 	Stage     Stage          `json:"stage"`
 	Reason    string         `json:"reason,omitempty"`     // why parked or failed, and what to do
+	MayAbort  bool           `json:"may_abort,omitempty"`  // of one that is parked: an operator may give up on it
 	ErrorType string         `json:"error_type,omitempty"` // of one that failed, such as ErrorRefused
 	Site      string         `json:"site,omitempty"`
 	Plan      string         `json:"plan,omitempty"`
