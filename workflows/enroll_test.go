@@ -7,6 +7,8 @@ import (
 
 	"go.temporal.io/sdk/client"
 
+	"go.temporal.io/sdk/temporal"
+
 	"ferrodur/report"
 	"ferrodur/workflows/api"
 )
@@ -68,6 +70,30 @@ func TestEnrollParksAServerThatFallsShort(t *testing.T) {
 				t.Errorf("server is %s after the retry", w.server)
 			}
 		})
+	}
+}
+
+// A port that the switch does not have can neither be opened nor closed: an operator gives up on both,
+// and declares the server anew.
+func TestEnrollGivenUpWhereThePortCannotBeClosed(t *testing.T) {
+	w := newWorld(t)
+	w.server = "enrolled"
+	w.faults[configurePort] = &fault{times: -1, before: true, err: temporal.NewApplicationError("switch has no such port", api.ErrorOperator)}
+	for n, stage := range []api.Stage{api.StagePort, api.StageClosePort} {
+		at := time.Duration(n+1) * time.Hour
+		w.env.RegisterDelayedCallback(func() {
+			if state := w.state(t); state.Status != api.StatusParked || state.Stage != stage || !state.MayAbort {
+				t.Errorf("at %s: %+v", stage, state)
+			}
+		}, at)
+		w.update(t, api.UpdateAbort, at+time.Minute, nil)
+	}
+	err := w.run(api.WorkflowEnroll, "enroll/s1", api.EnrollInput{Server: "s1"})
+	if err == nil || !strings.Contains(err.Error(), "close port was given up: switch has no such port") {
+		t.Errorf("it ended with %v", err)
+	}
+	if w.server != "enrolled" || w.holder != "" {
+		t.Errorf("the server is %s, held by %q", w.server, w.holder)
 	}
 }
 
