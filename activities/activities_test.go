@@ -233,7 +233,10 @@ func TestReservationsFit(t *testing.T) {
 		"sonic":         {"bgp"},
 		"juniper_junos": nil, "nokia_srl": nil, "arista_eos": nil, "cisco_nxos": nil, "cisco_iosxe": nil,
 	} {
-		p := newPlace(t, func(d *inventory.Declaration) { d.Switches[0].Platform = platform })
+		p := newPlace(t, func(d *inventory.Declaration) {
+			d.Switches[0].Platform = platform
+			d.Networks = []inventory.Network{{Name: "blue", Site: "ewr1", VLAN: 8, Prefixes: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/26")}}}
+		})
 		p.serves(&activities.Inventory{Inventory: p.inventory})
 		mustRun(t, p, api.TakeServer, api.TakeServerInput{Server: "s1", State: "inspecting"})
 		mustRun(t, p, api.SetServerState, api.SetServerStateInput{Server: "s1", State: "burning-in"})
