@@ -125,6 +125,40 @@ func TestAddressesRefused(t *testing.T) {
 	}
 }
 
+// What a port carries still, whatever the book says, is not given to others.
+func TestReleaseOfACarriedBlock(t *testing.T) {
+	withAddresses(t)
+	database, err := pgxpool.New(t.Context(), os.Getenv("FERRODUR_DATABASE_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer database.Close()
+	code, stdout, stderr := call("-o", "json", "ip", "allocate", "acme", "--site", "ewr1", "--role", "elastic", "--kind", "elastic", "--name", "first", "--ipv4=28")
+	var held []allocationRow
+	if err := json.Unmarshal([]byte(stdout), &held); code != exitOK || err != nil || len(held) != 1 {
+		t.Fatalf("%d %v: %s%s", code, err, stdout, stderr)
+	}
+	store := inventory.New(database)
+	if _, err := store.Apply(t.Context(), inventory.Declaration{Switches: []inventory.Switch{{
+		Name: "sw1", Site: "ewr1", Platform: "frr", Address: "192.0.2.1:22", User: "u", Password: "env:P", Ports: []string{"swp1"},
+	}}}); err != nil {
+		t.Fatal(err)
+	}
+	carry := func(blocks string) {
+		if err := store.KeepAsked(t.Context(), []inventory.AskedPort{{Switch: "sw1", Port: "swp1", Server: "s1", Asked: []byte(`{"instance": "instance/o-1", "blocks": [` + blocks + `]}`)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	carry(`"` + held[0].Prefix.String() + `"`)
+	if code, _, stderr := call("ip", "release", "acme"); code != exitRefused || !strings.Contains(stderr, "starter ip move acme first --away") {
+		t.Errorf("released while it is carried: %d %s", code, stderr)
+	}
+	carry("")
+	if code, _, stderr := call("ip", "release", "acme"); code != exitOK {
+		t.Error(stderr)
+	}
+}
+
 // A file is declared as a whole or not at all, and what it changes is told.
 func TestApplyAddressesWholeOrNot(t *testing.T) {
 	withAddresses(t)

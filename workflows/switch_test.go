@@ -310,6 +310,28 @@ func TestSwitchAwayTellsAudits(t *testing.T) {
 	}
 }
 
+// A switch that is known to be away is looked for once by each audit, while it is paused.
+func TestSwitchAwayAudited(t *testing.T) {
+	r := newRack(t)
+	looks := 0
+	r.env.RegisterActivityWithOptions(func(context.Context, api.AuditSwitchInput) (api.AuditReport, error) {
+		looks++
+		return api.AuditReport{}, errors.New("switch sw1 is unreachable")
+	}, activity.RegisterOptions{Name: string(api.AuditSwitch)})
+	r.env.OnSignalExternalWorkflow(mock.Anything, "audit", mock.Anything, api.SignalAudited, mock.Anything).Return(nil)
+	r.update(t, time.Minute, api.UpdateMode, api.ModeInput{Mode: api.ModePaused}, false)
+	for n, want := range []int{3, 4, 5} {
+		at := time.Duration(n+1) * time.Hour
+		r.env.RegisterDelayedCallback(func() { r.env.SignalWorkflow(api.SignalAudit, api.Caller{Workflow: "audit"}) }, at)
+		r.env.RegisterDelayedCallback(func() {
+			if looks != want {
+				t.Errorf("audit %d: looked %d times, want %d", n+1, looks, want)
+			}
+		}, at+30*time.Minute)
+	}
+	r.run(t, 5*time.Hour, sw1)
+}
+
 // The mode that an operator has set outlives the workflow, which somebody may end.
 func TestSwitchRecallsMode(t *testing.T) {
 	r := newRack(t)
