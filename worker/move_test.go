@@ -24,6 +24,12 @@ func TestMoveUntilItIsRouted(t *testing.T) {
 	connection := startTemporal(t)
 	w := worker.New(connection, api.QueueLifecycle, worker.Options{})
 	(&activities.Requests{Temporal: connection}).Register(w)
+	w.RegisterActivityWithOptions(func(context.Context, api.AwaitsBlocksInput) (api.None, error) {
+		return api.None{}, nil
+	}, activity.RegisterOptions{Name: string(api.AwaitsBlocks)})
+	w.RegisterActivityWithOptions(func(context.Context, api.ListCarriersInput) ([]string, error) {
+		return []string{api.InstanceID("o-1")}, nil // an earlier move reached it
+	}, activity.RegisterOptions{Name: string(api.ListCarriers)})
 	w.RegisterWorkflowWithOptions(workflows.Move, workflow.RegisterOptions{Name: api.WorkflowMove})
 	w.RegisterWorkflowWithOptions(reluctant, workflow.RegisterOptions{Name: api.WorkflowInstance})
 	check(t, w.Start())
