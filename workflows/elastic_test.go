@@ -179,6 +179,7 @@ func TestMove(t *testing.T) {
 		"away":                             {"instance/o-1", "", false, "", "instance/o-1", []string{"book ", "instance/o-1"}},
 		"with a lost answer":               {"instance/o-1", "instance/o-2", true, "", "instance/o-1", []string{"book instance/o-2", "book instance/o-2", "instance/o-1", "instance/o-2"}},
 		"once more, after one that failed": {"instance/o-2", "instance/o-2", false, "", "instance/o-1", []string{"book instance/o-2", "instance/o-1", "instance/o-2"}},
+		"from one that is not to change":   {"instance/o-1", "instance/o-2", false, "instance/o-1 rejected", "instance/o-1", []string{"book instance/o-2", "instance/o-1"}},
 		"from one that fails":              {"instance/o-1", "instance/o-2", false, "instance/o-1", "instance/o-1", []string{"book instance/o-2", "instance/o-1", "instance/o-2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -209,8 +210,11 @@ func TestMove(t *testing.T) {
 			}, activity.RegisterOptions{Name: string(api.ListCarriers)})
 			env.RegisterActivityWithOptions(func(_ context.Context, in api.RouteInput) (api.None, error) {
 				done = append(done, in.Instance)
-				if in.Instance == test.refuses {
+				switch test.refuses {
+				case in.Instance:
 					return api.None{}, temporal.NewNonRetryableApplicationError(in.Instance+" refuses", api.ErrorOperator, nil)
+				case in.Instance + " rejected":
+					return api.None{}, temporal.NewNonRetryableApplicationError(test.refuses, api.ErrorRejected, nil)
 				}
 				return api.None{}, nil
 			}, activity.RegisterOptions{Name: string(api.RouteInstance)})

@@ -21,6 +21,9 @@ type mover struct {
 	aborted bool
 }
 
+// halfMoved says how to go on after a move that did not reach every port.
+const halfMoved = "; in the book the block has moved: the same move, asked for once more, sees to the ports"
+
 // Move takes an elastic block from one instance to another: first in the book, then off the
 // port of the one that has it, and at last onto the port of the other. It answers with where
 // the block was.
@@ -34,7 +37,7 @@ func Move(ctx workflow.Context, in api.MoveInput) (api.Elastic, error) {
 	if m.aborted && err != nil && m.state.Stage == api.StageBook {
 		err = errAborted
 	} else if m.aborted && err != nil {
-		err = temporal.NewApplicationErrorWithOptions(explain(errAborted)+"; in the book the block has moved: the same move, asked for once more, sees to the ports", api.ErrorAborted,
+		err = temporal.NewApplicationErrorWithOptions(explain(errAborted)+halfMoved, api.ErrorAborted,
 			temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign, Cause: err})
 	}
 	m.state.Status = api.StatusDone
@@ -66,16 +69,18 @@ func (m *mover) move(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	// The book is right by now: what one instance's switch fails at does not keep the other waiting.
+	// The book is right by now: what one instance's switch fails at does not keep the other waiting. But
+	// an operator who wants a port left as it is does not want a second one to carry the block.
 	var failed []error
 	for _, instance := range away {
 		failed = append(failed, m.route(ctx, api.StageUnroute, instance))
 	}
-	if m.in.Instance != "" {
+	rejected := slices.ContainsFunc(failed, func(err error) bool { return isType(err, api.ErrorRejected) })
+	if m.in.Instance != "" && !rejected {
 		failed = append(failed, m.route(ctx, api.StageRoute, m.in.Instance))
 	}
 	if err := together(failed); err != nil {
-		return temporal.NewApplicationErrorWithCause(explain(err)+"; in the book the block has moved: the same move, asked for once more, sees to the ports", typeOf(err), err)
+		return temporal.NewApplicationErrorWithCause(explain(err)+halfMoved, typeOf(err), err)
 	}
 	return nil
 }
