@@ -2,11 +2,11 @@ package activities
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 
 	"ferrodur/inventory"
@@ -71,14 +71,15 @@ func (i *Inventory) ListCarriers(ctx context.Context, in api.ListCarriersInput) 
 	return carriers, fail(err)
 }
 
-// AwaitsBlocks refuses an instance that has ended. One that nobody has ordered yet may be.
+// AwaitsBlocks refuses an instance that has ended, or is about to. One that nobody has ordered yet may be.
 func (i *Inventory) AwaitsBlocks(ctx context.Context, in api.AwaitsBlocksInput) (api.None, error) {
 	instance, err := i.Inventory.Instance(ctx, in.Instance)
-	switch {
-	case is[inventory.NotFoundError](err):
-		err = nil
-	case err == nil && instance.State == inventory.InstanceEnded:
-		err = fmt.Errorf("%s: %w", in.Instance, inventory.ErrInstanceEnded)
+	if is[inventory.NotFoundError](err) {
+		return api.None{}, nil
+	}
+	switch instance.State {
+	case inventory.InstanceReturning, inventory.InstanceWiping, inventory.InstanceEnded:
+		return api.None{}, temporal.NewNonRetryableApplicationError(in.Instance+" has ended, or is on its way there: it carries no block any more", api.ErrorRefused, nil)
 	}
 	return api.None{}, fail(err)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,6 +70,35 @@ func TestSwitchWithoutWorkers(t *testing.T) {
 	if state, err := c.SwitchState(ctx, sw1); err != nil || state.Mode != api.ModeApply {
 		t.Errorf("after its workflow was ended: %+v, %v", state, err)
 	}
+}
+
+// Whoever waits for what a workflow finds, or does, hears that there is no worker for it.
+func TestNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	ctx, c := t.Context(), newClient(t)
+	sw1 := api.SwitchRef{Switch: "sw1", Site: "ewr1"}
+	var asking sync.WaitGroup
+	for what, ask := range map[string]func() error{
+		"audit":    func() error { _, err := c.Audit(ctx, api.AuditInput{}); return err },
+		"host key": func() error { _, err := c.HostKey(ctx, sw1); return err },
+		"move": func() error {
+			_, err := c.Move(ctx, api.MoveInput{ElasticKey: api.ElasticKey{Owner: "acme", Name: "first"}})
+			return err
+		},
+		"ports": func() error { _, err := c.SetPorts(ctx, sw1, api.PortRequest{Port: "swp1"}); return err },
+		"mode":  func() error { _, err := c.SetSwitchMode(ctx, sw1, api.ModeInput{Mode: api.ModePaused}); return err },
+	} {
+		asking.Go(func() {
+			begun := time.Now()
+			if err := ask(); !errors.Is(err, client.ErrNoAnswer) {
+				t.Errorf("%s: got %v, want ErrNoAnswer", what, err)
+			}
+			if took := time.Since(begun); took > time.Minute {
+				t.Errorf("%s: that was said after %s", what, took)
+			}
+		})
+	}
+	asking.Wait()
 }
 
 // Ordering twice is ordering once, and an ID stays with its order. No worker is needed for

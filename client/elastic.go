@@ -27,6 +27,9 @@ func (c *Client) Move(ctx context.Context, in api.MoveInput) (api.Elastic, error
 	if err != nil {
 		return was, translate(id, err)
 	}
+	if err := c.taken(ctx, id); err != nil {
+		return was, err
+	}
 	err = c.temporal.GetWorkflow(ctx, id, "").Get(ctx, &was)
 	return was, translate(id, err)
 }

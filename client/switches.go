@@ -111,10 +111,14 @@ func (c *Client) SetPorts(ctx context.Context, ref api.SwitchRef, ports ...api.P
 	}
 	results := make([]api.PortResult, len(ports))
 	answered := map[string]bool{}
+	heard := time.Now()
 	for {
 		state, err := c.SwitchState(ctx, ref)
-		if err != nil && !errors.Is(err, ErrNoAnswer) && ctx.Err() == nil {
-			return nil, err
+		switch {
+		case err == nil:
+			heard = time.Now()
+		case ctx.Err() == nil && (!errors.Is(err, ErrNoAnswer) || time.Since(heard) > updatePatience):
+			return nil, fmt.Errorf("%w; what was asked for stays in its queue", err)
 		}
 		for _, done := range state.Done {
 			for i, request := range requests {
@@ -153,36 +157,34 @@ func (c *Client) HostKey(ctx context.Context, ref api.SwitchRef) (key api.HostKe
 
 // await has a workflow run that nobody else asks about, and waits for its result.
 func (c *Client) await(ctx context.Context, name, id, summary string, input, result any) error {
-	if err := c.attended(ctx, id); err != nil {
-		return err
-	}
 	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: api.QueueLifecycle, StaticSummary: summary}, name, input)
 	if err != nil {
 		return translate(name, err)
 	}
-	return translate(run.GetID(), run.Get(ctx, result))
+	if err := c.taken(ctx, id); err != nil {
+		return err
+	}
+	return translate(id, run.Get(ctx, result))
 }
 
-// attended waits until a lifecycle worker asks for work: ErrNoAnswer, if none does for a while.
-func (c *Client) attended(ctx context.Context, id string) error {
-	const longPoll = time.Minute // of a worker that has nothing to do
+// taken waits until a lifecycle worker has begun with a workflow: ErrNoAnswer, if none does for a while.
+// The workflow begins when one does.
+func (c *Client) taken(ctx context.Context, id string) error {
+	const untouched = 2 // events of a workflow that has been started, and whose first task waits
 	for until := time.Now().Add(updatePatience); ; {
-		queue, err := c.temporal.DescribeTaskQueue(ctx, api.QueueLifecycle, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
-		if err != nil {
+		description, err := c.temporal.DescribeWorkflowExecution(ctx, id, "")
+		switch {
+		case err != nil:
 			return translate(id, err)
-		}
-		for _, poller := range queue.GetPollers() {
-			if time.Since(poller.GetLastAccessTime().AsTime()) < longPoll+updatePatience {
-				return nil
-			}
-		}
-		if time.Now().After(until) {
-			return fmt.Errorf("%s: %w: is a lifecycle worker running?", id, ErrNoAnswer)
+		case description.GetWorkflowExecutionInfo().GetHistoryLength() > untouched:
+			return nil
+		case time.Now().After(until):
+			return fmt.Errorf("%s: %w within %s, and begins when there is one: is a lifecycle worker running?", id, ErrNoAnswer, updatePatience)
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Second):
+		case <-time.After(switchPoll):
 		}
 	}
 }

@@ -334,8 +334,11 @@ workflow "move/…" takes it off the one server's port and puts it onto the othe
 				return err
 			}
 			later := ""
-			if _, err := facts.Instance(ctx, instance); is[inventory.NotFoundError](err) {
+			switch found, err := facts.Instance(ctx, instance); {
+			case is[inventory.NotFoundError](err):
 				later = ", which carries it once somebody orders it"
+			case err == nil && found.State != inventory.InstanceActive:
+				later = ", which carries it once it is active"
 			}
 			return c.say(map[string]string{"instance": instance}, "%s of %s is at %s%s", given[1], given[0], instance, later)
 		},

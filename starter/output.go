@@ -3,7 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,33 +30,52 @@ func (c *cli) print(value any, rows func(table.Writer)) error {
 	style := table.StyleLight
 	style.Options = table.OptionsNoBordersAndSeparators
 	writer.SetStyle(style)
-	rows(writer)
-	_, err := fmt.Fprintln(c.out, printable(writer.Render()))
+	rows(escaping{writer})
+	_, err := fmt.Fprintln(c.out, writer.Render())
 	return err
 }
 
-// diffColours are those of c.coloured.
-var diffColours = regexp.MustCompile(`\x1b\[(0|31|32)m`)
+// markup is text for a terminal, with its colours.
+type markup string
 
-// printable escapes what would drive a terminal: texts come from switches, servers and whoever may
-// write to Temporal.
-func printable(text string) string {
-	var b strings.Builder
-	escape := func(text string) {
-		for _, r := range text {
-			if unicode.IsPrint(r) || r == '\n' || r == '\t' {
-				b.WriteRune(r)
-			} else {
-				b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-			}
+// escaping is a table that shows what it is given, and lets nothing but markup drive the terminal:
+// texts come from switches, servers and whoever may write to Temporal.
+type escaping struct{ table.Writer }
+
+func (e escaping) AppendRow(row table.Row, config ...table.RowConfig) {
+	e.Writer.AppendRow(escaped(row), config...)
+}
+
+func (e escaping) AppendRows(rows []table.Row, config ...table.RowConfig) {
+	for _, row := range rows {
+		e.AppendRow(row, config...)
+	}
+}
+
+func escaped(row table.Row) table.Row {
+	cells := slices.Clone(row)
+	for i, cell := range cells {
+		text, coloured := cell.(markup)
+		switch value := reflect.ValueOf(cell); {
+		case coloured:
+			cells[i] = string(text)
+		case value.Kind() == reflect.String:
+			cells[i] = printable(value.String())
 		}
 	}
-	for at := diffColours.FindStringIndex(text); at != nil; at = diffColours.FindStringIndex(text) {
-		escape(text[:at[0]])
-		b.WriteString(text[at[0]:at[1]])
-		text = text[at[1]:]
+	return cells
+}
+
+// printable escapes what would drive a terminal.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
 	}
-	escape(text)
 	return b.String()
 }
 

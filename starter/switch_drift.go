@@ -40,7 +40,7 @@ func (c *cli) switchDriftCommand() *cobra.Command {
 			return c.print(orEmpty(drift), func(t table.Writer) {
 				t.AppendHeader(table.Row{"switch", "port", "server", "since", "would change"})
 				for _, d := range drift {
-					t.AppendRow(table.Row{d.Switch, d.Port, d.Server, since(d.Since), cmp.Or(d.Problem, c.coloured(d.Lines))})
+					t.AppendRow(table.Row{d.Switch, d.Port, d.Server, since(d.Since), cmp.Or(markup(printable(d.Problem)), c.coloured(d.Lines))})
 				}
 			})
 		},
@@ -89,7 +89,7 @@ func (c *cli) switchDiffCommand() *cobra.Command {
 						t.AppendRow(table.Row{r.Switch, "", "", fmt.Sprintf("nothing: %s compared", counted(r.Ports, "port"))})
 					}
 					for _, d := range r.Drift {
-						t.AppendRow(table.Row{r.Switch, d.Port, d.Server, cmp.Or(d.Problem, c.coloured(d.Lines))})
+						t.AppendRow(table.Row{r.Switch, d.Port, d.Server, cmp.Or(markup(printable(d.Problem)), c.coloured(d.Lines))})
 					}
 					for _, port := range slices.Sorted(maps.Keys(r.Foreign)) {
 						t.AppendRow(table.Row{r.Switch, port, "", "foreign, and left alone:\n" + strings.Join(r.Foreign[port], "\n")})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -40,14 +39,14 @@ func (c *cli) switchQueueCommand() *cobra.Command {
 			return c.print(state, func(t table.Writer) {
 				t.AppendHeader(table.Row{"request", "port", "server", "profile", "for", "state", "waits", "would change"})
 				for _, q := range state.Queue {
-					standing, lines := "waiting", ""
+					standing, lines := "waiting", markup("")
 					switch {
 					case q.Applying:
 						standing = "under way"
 					case q.Approved:
 						standing = "approved"
 					case q.Preview != nil:
-						standing, lines = "shown", cmp.Or(q.Preview.Error, c.coloured(q.Preview.Lines))
+						standing, lines = "shown", cmp.Or(markup(printable(q.Preview.Error)), c.coloured(q.Preview.Lines))
 					}
 					t.AppendRow(table.Row{q.Request, q.Port, q.Cable(), q.Profile, cmp.Or(q.Instance, q.Caller.Workflow), standing, time.Since(q.Since).Round(time.Second), lines})
 				}
@@ -77,19 +76,19 @@ func counted(n int, thing string) string {
 }
 
 // coloured writes a diff, with its colours on a terminal.
-func (c *cli) coloured(lines []string) string {
-	out := slices.Clone(lines)
+func (c *cli) coloured(lines []string) markup {
 	file, isFile := c.out.(*os.File)
+	out := make([]string, len(lines))
 	for i, line := range lines {
 		colour := text.FgGreen
 		if strings.HasPrefix(line, "-") {
 			colour = text.FgRed
 		}
-		if isFile && term.IsTerminal(file.Fd()) {
-			out[i] = colour.Sprint(line)
+		if out[i] = printable(line); isFile && term.IsTerminal(file.Fd()) {
+			out[i] = colour.Sprint(out[i])
 		}
 	}
-	return strings.Join(out, "\n")
+	return markup(strings.Join(out, "\n"))
 }
 
 func (c *cli) switchState(ctx context.Context, name string) (api.SwitchState, error) {

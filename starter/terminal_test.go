@@ -6,17 +6,22 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"ferrodur/workflows/api"
 )
 
 // What comes from elsewhere does not drive the terminal; the colours of diffs are shown.
 func TestPrintable(t *testing.T) {
-	for text, want := range map[string]string{
-		"two lines\n\tof text, ähnlich":          "two lines\n\tof text, ähnlich",
-		"\x1b[31m-no\x1b[0m\n\x1b[32m+ip\x1b[0m": "\x1b[31m-no\x1b[0m\n\x1b[32m+ip\x1b[0m",
-		"\x1b[2J\x1b]0;title\a\r":                `\x1b[2J\x1b]0;title\a\r`,
-		"safe\u202eetirw":                        `safe\u202eetirw`,
+	for text, want := range map[any]string{
+		"two lines\n\tof text, ähnlich":                  "two lines\n\tof text, ähnlich",
+		markup("\x1b[31m-no\x1b[0m\n\x1b[32m+ip\x1b[0m"): "\x1b[31m-no\x1b[0m\n\x1b[32m+ip\x1b[0m",
+		"\x1b[31mred\x1b[0m":                             `\x1b[31mred\x1b[0m`,
+		api.Stage("\x1b[2J\x1b]0;title\a\r"):             `\x1b[2J\x1b]0;title\a\r`,
+		"safe\u202eetirw":                                `safe\u202eetirw`,
 	} {
-		if got := printable(text); got != want {
+		if got := escaped(table.Row{text, 7}); got[0] != want || got[1] != 7 {
 			t.Errorf("%q becomes %q, want %q", text, got, want)
 		}
 	}

@@ -151,7 +151,10 @@ func (m *mover) stage(ctx workflow.Context, stage api.Stage, do func() error) er
 	m.show(ctx)
 	err := do()
 	record.Took, record.Outcome = workflow.Now(ctx).Sub(record.Started), api.OutcomeDone
-	if err != nil {
+	switch {
+	case err != nil && m.aborted:
+		record.Outcome, record.Detail = api.OutcomeAborted, errAborted.Error()
+	case err != nil:
 		record.Outcome, record.Detail = api.OutcomeFailed, explain(err)
 	}
 	m.state.Stages[len(m.state.Stages)-1] = record

@@ -210,7 +210,7 @@ func (w *switchWriter) setMode(ctx workflow.Context, in api.ModeInput) (api.Swit
 
 func (w *switchWriter) mayApprove(in api.ApproveInput) error {
 	if w.state.Mode != api.ModeApprove {
-		return fmt.Errorf("switch %s is in mode %q: only in mode approve is there something to approve: starter switch ask %[1]s", w.state.Switch, w.state.Mode)
+		return fmt.Errorf("switch %s is in mode %q: there is something to approve only while it asks: starter switch ask %[1]s", w.state.Switch, w.state.Mode)
 	}
 	return w.mayReject(in)
 }
@@ -594,12 +594,15 @@ func (w *switchWriter) publish(ctx workflow.Context) {
 // switchDetails is what an operator sees at a glance, as Markdown.
 func switchDetails(s api.SwitchState) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s: %s\n\n", s.Switch, s.Mode)
+	fmt.Fprintf(&b, "### %s: %s\n\n", s.Switch, s.Standing())
 	if s.Reason != "" {
 		fmt.Fprintf(&b, "`%s`\n\n", strings.ReplaceAll(s.Reason, "`", "'"))
 	}
 	if s.Mode == api.ModeApprove && slices.ContainsFunc(s.Queue, func(q api.QueuedPort) bool { return q.Preview != nil && !q.Approved }) {
 		fmt.Fprintf(&b, "**Changes wait for approval.** Send the update `%s`, or `%s`; or: `starter switch approve %s`\n\n", api.UpdateApprove, api.UpdateReject, s.Switch)
+	}
+	if s.Mode == api.ModePaused {
+		fmt.Fprintf(&b, "What waits is carried out after `starter switch resume %s`, or the update `%s`.\n\n", s.Switch, api.UpdateMode)
 	}
 	if s.Trouble != "" {
 		fmt.Fprintf(&b, "**In trouble, and tried again:** %s\n\n", s.Trouble)
@@ -622,7 +625,7 @@ func switchDetails(s api.SwitchState) string {
 		case q.Approved:
 			state = "approved"
 		case q.Preview != nil:
-			state = fmt.Sprintf("shown: %d lines", len(q.Preview.Lines))
+			state = "shown"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", q.Port, q.Cable(), q.Profile, cmp.Or(q.Instance, q.Caller.Workflow), state, q.Since.UTC().Format(time.RFC3339))
 	}

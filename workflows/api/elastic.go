@@ -12,7 +12,7 @@ const (
 // ListCarriers names the instances whose ports carry some blocks. It is on QueueLifecycle.
 const ListCarriers Activity[ListCarriersInput, []string] = "ListCarriers"
 
-// AwaitsBlocks refuses an instance that has ended: it never carries a block again. It is on
+// AwaitsBlocks refuses an instance that has ended, or is about to: it never carries a block again. It is on
 // QueueLifecycle.
 const AwaitsBlocks Activity[AwaitsBlocksInput, None] = "AwaitsBlocks"
 

@@ -359,7 +359,13 @@ func (s SwitchState) Waiting() int {
 	return n
 }
 
-// Standing is the state in a few words.
+// Standing is the mode in a few words.
 func (s SwitchState) Standing() string {
+	switch s.Mode {
+	case ModeApprove:
+		return "asks before each change"
+	case ModeDryRun:
+		return "dry run"
+	}
 	return string(cmp.Or(s.Mode, ModeApply))
 }
