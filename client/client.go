@@ -110,18 +110,24 @@ const updatePatience = 30 * time.Second
 // update sends an update and answers with the workflow's state.
 func (c *Client) update(ctx context.Context, id, name string, input ...any) (api.State, error) {
 	var state api.State
-	ctx, cancel := context.WithTimeout(ctx, updatePatience)
+	asking, cancel := context.WithTimeout(ctx, updatePatience)
 	defer cancel()
-	handle, err := c.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+	handle, err := c.temporal.UpdateWorkflow(asking, client.UpdateWorkflowOptions{
 		WorkflowID: id, UpdateName: name, Args: input, WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	if err == nil {
-		err = handle.Get(ctx, &state)
+		err = handle.Get(asking, &state)
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if nobodyTook(ctx, err) {
 		return state, lateUpdate(id, name)
 	}
 	return state, translate(id, err)
+}
+
+// nobodyTook says whether an update failed because its time was over, and not its caller's.
+func nobodyTook(caller context.Context, err error) bool {
+	var late *client.WorkflowUpdateServiceTimeoutOrCanceledError
+	return caller.Err() == nil && (errors.As(err, &late) || errors.Is(err, context.DeadlineExceeded))
 }
 
 // lateUpdate is told of an update that nobody has taken yet.

@@ -68,18 +68,18 @@ func (c *Client) RejectSwitch(ctx context.Context, ref api.SwitchRef, in api.App
 func (c *Client) updateSwitch(ctx context.Context, ref api.SwitchRef, name string, input any) (api.SwitchState, error) {
 	var state api.SwitchState
 	id := api.SwitchID(ref.Switch)
-	ctx, cancel := context.WithTimeout(ctx, updatePatience)
+	asking, cancel := context.WithTimeout(ctx, updatePatience)
 	defer cancel()
-	handle, err := c.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
+	handle, err := c.temporal.UpdateWithStartWorkflow(asking, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: c.temporal.NewWithStartWorkflowOperation(startSwitch(ref), api.WorkflowSwitch, api.SwitchInput{SwitchRef: ref}),
 		UpdateOptions: client.UpdateWorkflowOptions{
 			UpdateName: name, Args: []any{input}, WaitForStage: client.WorkflowUpdateStageCompleted,
 		},
 	})
 	if err == nil {
-		err = handle.Get(ctx, &state)
+		err = handle.Get(asking, &state)
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if nobodyTook(ctx, err) {
 		return state, lateUpdate(id, name)
 	}
 	return state, translate(id, err)
