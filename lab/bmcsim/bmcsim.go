@@ -30,8 +30,14 @@ var (
 
 const (
 	startTime = 10 * time.Second // until the first answer
-	stopGrace = 2 * time.Second
+	// startAttempts is how often it is started where it ends by itself before it answers, as it has
+	// been seen to do on a busy machine, once in many runs.
+	startAttempts = 3
+	stopGrace     = 2 * time.Second
 )
+
+// errEnded says that ipmi_sim has ended by itself.
+var errEnded = errors.New("it ended")
 
 // Config describes one BMC.
 type Config struct {
@@ -79,18 +85,28 @@ func Start(ctx context.Context, config Config) (*BMC, error) {
 			return nil, fmt.Errorf("BMC %s: %w", config.Name, err)
 		}
 	}
+	for attempt := 1; ; attempt++ {
+		bmc, err := config.run(ctx, program)
+		if !errors.Is(err, errEnded) || attempt == startAttempts {
+			return bmc, err
+		}
+	}
+}
+
+// run starts the simulator, and waits until it answers.
+func (c Config) run(ctx context.Context, program string) (*BMC, error) {
 	running, err := process.Start(process.Spec{
-		Name:          config.Name,
-		Dir:           config.Dir,
-		Namespace:     config.Namespace,
-		Command:       []string{program, "-n", "-c", config.lanFile(), "-f", config.emulatorFile(), "-s", config.stateDir()},
-		DieWithParent: config.DieWithParent,
+		Name:          c.Name,
+		Dir:           c.Dir,
+		Namespace:     c.Namespace,
+		Command:       []string{program, "-n", "-c", c.lanFile(), "-f", c.emulatorFile(), "-s", c.stateDir()},
+		DieWithParent: c.DieWithParent,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("BMC %s: %w", config.Name, err)
+		return nil, fmt.Errorf("BMC %s: %w", c.Name, err)
 	}
 	bmc := &BMC{process: running}
-	if err := bmc.await(ctx, config); err != nil {
+	if err := bmc.await(ctx, c); err != nil {
 		return nil, errors.Join(err, bmc.Stop(context.WithoutCancel(ctx)))
 	}
 	return bmc, nil
@@ -131,7 +147,7 @@ func (b *BMC) await(ctx context.Context, config Config) error {
 	go func() {
 		select {
 		case <-b.process.Exited():
-			giveUp(errors.New("it ended"))
+			giveUp(errEnded)
 		case <-ctx.Done():
 		}
 	}()
