@@ -256,6 +256,25 @@ func TestReservationsFit(t *testing.T) {
 	}
 }
 
+// A block goes to an instance that is there or may come, and not to one that is leaving.
+func TestAwaitsBlocks(t *testing.T) {
+	p := newPlace(t)
+	p.serves(&activities.Inventory{Inventory: p.inventory})
+	mustRun(t, p, api.TakeServer, api.TakeServerInput{Server: "s1", State: "inspecting"})
+	mustRun(t, p, api.SetServerState, api.SetServerStateInput{Server: "s1", State: "burning-in"})
+	mustRun(t, p, api.LeaveServer, api.LeaveServerInput{Server: "s1", State: "available"})
+	awaits := api.AwaitsBlocksInput{Instance: api.InstanceID("o-1")}
+	mustRun(t, p, api.AwaitsBlocks, awaits) // nobody has ordered it yet
+	mustRun(t, p, api.ReserveServer, api.ReserveServerInput{Instance: awaits.Instance, Site: "ewr1", Plan: "c1.small", Image: "debian-12", Hostname: "web1"})
+	mustRun(t, p, api.AwaitsBlocks, awaits)
+	mustRun(t, p, api.SetInstanceState, api.SetInstanceStateInput{Instance: awaits.Instance, State: "returning"})
+	_, err := run(p, api.AwaitsBlocks, awaits)
+	requireError(t, err, api.ErrorRefused, "carries no block any more")
+	mustRun(t, p, api.FreeServer, api.FreeServerInput{Instance: awaits.Instance})
+	_, err = run(p, api.AwaitsBlocks, awaits)
+	requireError(t, err, api.ErrorRefused, "carries no block any more")
+}
+
 func mustRun[In, Out any](t *testing.T, p *place, activity api.Activity[In, Out], in In) {
 	t.Helper()
 	_, err := run(p, activity, in)
