@@ -22,6 +22,19 @@ const switchAnswer = 5 * time.Second
 // SwitchState asks how a switch's workflow stands. One that nobody has asked for anything
 // yet applies what it is asked for.
 func (c *Client) SwitchState(ctx context.Context, ref api.SwitchRef) (api.SwitchState, error) {
+	state, err := c.askSwitch(ctx, ref)
+	if err != nil || state.Since.IsZero() {
+		return state, err
+	}
+	pending, err := c.pending(ctx, api.SwitchID(ref.Switch))
+	for _, activity := range pending {
+		state.Trouble = cmp.Or(state.Trouble, activity.Trouble)
+	}
+	return state, err
+}
+
+// askSwitch is SwitchState without what its activities say.
+func (c *Client) askSwitch(ctx context.Context, ref api.SwitchRef) (api.SwitchState, error) {
 	state := api.SwitchState{SwitchRef: ref, Mode: api.ModeApply}
 	asking, cancel := context.WithTimeout(ctx, switchAnswer)
 	defer cancel()
@@ -38,14 +51,7 @@ func (c *Client) SwitchState(ctx context.Context, ref api.SwitchRef) (api.Switch
 	if err == nil {
 		err = answer.QueryResult.Get(&state)
 	}
-	if err != nil {
-		return state, translate(api.SwitchID(ref.Switch), err)
-	}
-	pending, err := c.pending(ctx, api.SwitchID(ref.Switch))
-	for _, activity := range pending {
-		state.Trouble = cmp.Or(state.Trouble, activity.Trouble)
-	}
-	return state, err
+	return state, translate(api.SwitchID(ref.Switch), err)
 }
 
 // SetSwitchMode says what a switch's workflow does with changes from now on. What is under

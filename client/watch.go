@@ -91,7 +91,7 @@ func (c *Client) Snapshot(ctx context.Context, workflowID string) (Snapshot, err
 		if err != nil {
 			return Snapshot{}, err
 		}
-		at, err := c.SwitchState(ctx, api.SwitchRef{Switch: api.SwitchOf(state.WaitsFor)})
+		at, err := c.askSwitch(ctx, api.SwitchRef{Switch: api.SwitchOf(state.WaitsFor)})
 		if err == nil { // that it does not answer is no trouble of the switch
 			snapshot.SwitchMode = api.ModeInput{Mode: at.Mode, Reason: at.Reason}
 			if at.Trouble != "" && len(others) == 0 { // it will be tried again

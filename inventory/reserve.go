@@ -84,7 +84,7 @@ func reservedBefore(ctx context.Context, tx pgx.Tx, id string) (Server, error) {
 // lock does not say that the server will be gone.
 func pick(ctx context.Context, tx pgx.Tx, order Order) (Server, error) {
 	const available = serverColumns + ` WHERE plan = $1 AND site = $2 AND state = 'available'
-		AND NOT EXISTS (SELECT FROM inventory.switches s WHERE s.name = servers.switch AND s.platform = ANY(coalesce($3::text[], '{}'))) ORDER BY name LIMIT 1 FOR UPDATE OF servers`
+		AND NOT EXISTS (SELECT FROM inventory.switches s WHERE s.name = servers.switch AND s.platform = ANY($3)) ORDER BY name LIMIT 1 FOR UPDATE OF servers`
 	for _, query := range []string{available + ` SKIP LOCKED`, available} {
 		server, err := one(ctx, tx, scanServer, KindServer, order.Plan, query, order.Plan, order.Site, order.Unfit)
 		if missing := (NotFoundError{}); errors.As(err, &missing) {
@@ -127,7 +127,7 @@ func noServer(ctx context.Context, tx pgx.Tx, order Order) error {
 	})
 	if err == nil {
 		err = tx.QueryRow(ctx, `SELECT count(*) FROM inventory.servers JOIN inventory.switches s ON s.name = servers.switch
-			WHERE plan = $1 AND servers.site = $2 AND state = 'available' AND platform = ANY(coalesce($3::text[], '{}'))`, order.Plan, order.Site, order.Unfit).Scan(&none.Unfit)
+			WHERE plan = $1 AND servers.site = $2 AND state = 'available' AND platform = ANY($3)`, order.Plan, order.Site, order.Unfit).Scan(&none.Unfit)
 	}
 	if err != nil {
 		return fmt.Errorf("count the servers of plan %s: %w", order.Plan, err)

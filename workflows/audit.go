@@ -23,18 +23,13 @@ const (
 // Audit has every switch compared with what was asked for, each by its own workflow, and
 // says what differs. A Temporal Schedule runs it.
 func Audit(ctx workflow.Context, input api.AuditInput) (api.AuditResult, error) {
-	short := func(summary string) workflow.Context {
-		return options(ctx, summary, workflow.ActivityOptions{
-			TaskQueue: api.QueueLifecycle, StartToCloseTimeout: 30 * time.Second, ScheduleToCloseTimeout: auditAnswers,
-		})
-	}
-	switches, err := call(short("which switches there are"), api.ListSwitches, input)
+	switches, err := call(inventoryWork(ctx, "which switches there are", auditAnswers), api.ListSwitches, input)
 	if err != nil {
 		return api.AuditResult{}, err
 	}
 	self := workflow.GetInfo(ctx).WorkflowExecution
 	for _, ref := range switches {
-		err := do(short("ask "+api.SwitchID(ref.Switch)), api.RequestAudit, api.RequestAuditInput{SwitchRef: ref, Caller: api.Caller{Workflow: self.ID, Run: self.RunID}})
+		err := do(inventoryWork(ctx, "ask "+api.SwitchID(ref.Switch), auditAnswers), api.RequestAudit, api.RequestAuditInput{SwitchRef: ref, Caller: api.Caller{Workflow: self.ID, Run: self.RunID}})
 		if err != nil {
 			return api.AuditResult{}, err
 		}

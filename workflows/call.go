@@ -28,10 +28,15 @@ func do[In any](ctx workflow.Context, activity api.Activity[In, api.None], input
 }
 
 func (j *journey) inventory(ctx workflow.Context, summary string) workflow.Context {
+	return inventoryWork(ctx, summary, j.limits.Command)
+}
+
+// inventoryWork waits for a database that is away; without patience, for as long as it is.
+func inventoryWork(ctx workflow.Context, summary string, patience time.Duration) workflow.Context {
 	return options(ctx, summary, workflow.ActivityOptions{
 		TaskQueue:              api.QueueLifecycle,
 		StartToCloseTimeout:    30 * time.Second,
-		ScheduleToCloseTimeout: j.limits.Command,
+		ScheduleToCloseTimeout: patience,
 	})
 }
 

@@ -34,10 +34,12 @@ func Move(ctx workflow.Context, in api.MoveInput) (api.Elastic, error) {
 		return m.elastic, err
 	}
 	err := m.move(ctx)
-	if m.aborted && err != nil && m.state.Stage == api.StageBook {
-		err = errAborted
-	} else if m.aborted && err != nil {
-		err = temporal.NewApplicationErrorWithOptions(explain(errAborted)+halfMoved, api.ErrorAborted,
+	if m.aborted && err != nil {
+		text := errAborted.Error()
+		if m.state.Stage != api.StageBook {
+			text += halfMoved
+		}
+		err = temporal.NewApplicationErrorWithOptions(text, api.ErrorAborted,
 			temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign, Cause: err})
 	}
 	m.state.Status = api.StatusDone
@@ -111,17 +113,13 @@ func (m *mover) carriers(ctx workflow.Context) (away []string, err error) {
 	if workflow.GetVersion(ctx, "carriers", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		return away, nil
 	}
-	inventory := func(summary string) workflow.Context {
-		return options(ctx, summary, workflow.ActivityOptions{
-			TaskQueue: api.QueueLifecycle, StartToCloseTimeout: 30 * time.Second, ScheduleToCloseTimeout: api.Limits{}.WithDefaults().Command,
-		})
-	}
+	patience := api.Limits{}.WithDefaults().Command
 	if m.in.Instance != "" {
-		if err := do(inventory(m.in.Instance+" has not ended"), api.AwaitsBlocks, api.AwaitsBlocksInput{Instance: m.in.Instance}); err != nil {
+		if err := do(inventoryWork(ctx, m.in.Instance+" has not ended", patience), api.AwaitsBlocks, api.AwaitsBlocksInput{Instance: m.in.Instance}); err != nil {
 			return nil, err
 		}
 	}
-	carriers, err := call(inventory("whose ports carry the block"), api.ListCarriers, api.ListCarriersInput{Blocks: m.elastic.Prefixes})
+	carriers, err := call(inventoryWork(ctx, "whose ports carry the block", patience), api.ListCarriers, api.ListCarriersInput{Blocks: m.elastic.Prefixes})
 	for _, instance := range carriers {
 		if !slices.Contains(away, instance) {
 			away = append(away, instance)

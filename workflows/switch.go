@@ -135,16 +135,11 @@ func (w *switchWriter) recall(ctx workflow.Context) error {
 	if workflow.GetVersion(ctx, "recall mode", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		return nil
 	}
-	kept, err := call(w.bookkeeping(ctx, "which mode it is in"), api.RecallSwitchMode, w.state.SwitchRef)
+	kept, err := call(inventoryWork(ctx, "which mode it is in", 0), api.RecallSwitchMode, w.state.SwitchRef)
 	if err == nil && kept.Mode != "" {
 		w.state.Mode, w.state.Reason, w.state.Since = kept.Mode, kept.Reason, kept.Since
 	}
 	return err
-}
-
-// bookkeeping waits for a database that is away.
-func (w *switchWriter) bookkeeping(ctx workflow.Context, summary string) workflow.Context {
-	return options(ctx, summary, workflow.ActivityOptions{TaskQueue: api.QueueLifecycle, StartToCloseTimeout: 30 * time.Second})
 }
 
 // enqueue queues a change, once.
@@ -205,7 +200,7 @@ func (w *switchWriter) setMode(ctx workflow.Context, in api.ModeInput) (api.Swit
 		return w.state, nil
 	}
 	kept := api.SwitchModeInput{Switch: w.state.Switch, KeptMode: api.KeptMode{ModeInput: in, Since: w.state.Since}}
-	return w.state, do(w.bookkeeping(ctx, fmt.Sprintf("mode %s", in.Mode)), api.KeepSwitchMode, kept)
+	return w.state, do(inventoryWork(ctx, fmt.Sprintf("mode %s", in.Mode), 0), api.KeepSwitchMode, kept)
 }
 
 func (w *switchWriter) mayApprove(in api.ApproveInput) error {
@@ -280,8 +275,8 @@ func (w *switchWriter) queued(which func(api.QueuedPort) bool) []int {
 	return places
 }
 
-// switchWork tries a switch that is away a few times.
-func (w *switchWriter) switchWork(ctx workflow.Context, summary string) workflow.Context {
+// switchWork tries a switch that is away so often.
+func (w *switchWriter) switchWork(ctx workflow.Context, summary string, attempts int32) workflow.Context {
 	ctx = options(ctx, summary, workflow.ActivityOptions{
 		TaskQueue:              api.SiteQueue(api.RoleSwitch, w.state.Site),
 		ScheduleToStartTimeout: workerPatience,
@@ -289,7 +284,7 @@ func (w *switchWriter) switchWork(ctx workflow.Context, summary string) workflow
 		HeartbeatTimeout:       silence,
 	})
 	retries := *workflow.GetActivityOptions(ctx).RetryPolicy
-	retries.MaximumAttempts = switchAttempts
+	retries.MaximumAttempts = attempts
 	return workflow.WithRetryPolicy(ctx, retries)
 }
 
@@ -312,7 +307,7 @@ func (w *switchWriter) work(ctx workflow.Context, places []int, dryRun bool) ([]
 	if dryRun {
 		summary = "show " + summary
 	}
-	results, err := call(w.switchWork(ctx, summary), api.ConfigurePorts, in)
+	results, err := call(w.switchWork(ctx, summary, switchAttempts), api.ConfigurePorts, in)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -446,12 +441,11 @@ func (w *switchWriter) audit(ctx workflow.Context) error {
 	report := api.AuditReport{Switch: w.state.Switch, Problem: "the switch is paused by an operator"}
 	// Once a paused switch was not looked at either.
 	if w.state.Mode != api.ModePaused || workflow.GetVersion(ctx, "audit while paused", workflow.DefaultVersion, 1) == 1 {
-		auditCtx := workflow.WithScheduleToCloseTimeout(w.switchWork(ctx, "compare with what was asked for"), auditPatience)
+		attempts := int32(switchAttempts)
 		if w.state.Trouble != "" { // it is known to be away: whether it is back is soon seen
-			once := *workflow.GetActivityOptions(auditCtx).RetryPolicy
-			once.MaximumAttempts = 1
-			auditCtx = workflow.WithRetryPolicy(auditCtx, once)
+			attempts = 1
 		}
+		auditCtx := workflow.WithScheduleToCloseTimeout(w.switchWork(ctx, "compare with what was asked for", attempts), auditPatience)
 		var err error
 		report, err = call(auditCtx, api.AuditSwitch, api.AuditSwitchInput{Switch: w.state.Switch})
 		if ctx.Err() != nil {
