@@ -93,9 +93,9 @@ func allocationRows(found []ipam.Allocation) []allocationRow {
 
 func (c *cli) printAllocations(rows []allocationRow) error {
 	return c.print(rows, func(t table.Writer) {
-		t.AppendHeader(table.Row{"prefix", "kind", "owner", "name", "pool", "tenant", "since", "rests until"})
+		t.AppendHeader(table.Row{"prefix", "kind", "owner", "name", "instance", "pool", "tenant", "since", "rests until"})
 		for _, r := range rows {
-			t.AppendRow(table.Row{r.Prefix, r.Kind, r.Owner, r.Name, poolName(r.Domain, r.Pool), r.Tenant, moment(r.AllocatedAt), moment(r.RestsUntil)})
+			t.AppendRow(table.Row{r.Prefix, r.Kind, r.Owner, r.Name, r.Instance, poolName(r.Domain, r.Pool), r.Tenant, moment(r.AllocatedAt), moment(r.RestsUntil)})
 		}
 	})
 }
