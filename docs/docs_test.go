@@ -87,6 +87,14 @@ func TestTasksAreThere(t *testing.T) {
 	}
 }
 
+// The task that no whole run makes, for it takes too long, begins and ends: it has no dialogue to cut.
+func TestCutsBegin(t *testing.T) {
+	output, err := exec.Command("go", "tool", "task", "--dir", "..", "test:cuts", "--", "-run", "^$", "-count", "1").CombinedOutput()
+	if err != nil || !regexp.MustCompile(`(?m)^ok\s+ferrodur/switches\s.*no tests to run`).Match(output) {
+		t.Errorf("%v\n%s", err, output)
+	}
+}
+
 // The commands of the page on addresses do what they say, on a real PostgreSQL, from the
 // first to the last.
 func TestAddressesPage(t *testing.T) {
