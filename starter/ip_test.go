@@ -60,6 +60,9 @@ func TestAddressesRefused(t *testing.T) {
 	if err := ipam.New(database).Move(t.Context(), "", "you", "first", "instance/o-7", ipam.By{Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}
+	if code, table, stderr := call("ip", "list", "--owner", "you"); code != exitOK || !strings.Contains(table, "instance/o-7") {
+		t.Errorf("a block at an instance is listed as %s%s", table, stderr)
+	}
 	_, before, _ := call("ip", "list", "-o", "json")
 	file := filepath.Join(t.TempDir(), "bad.csv")
 	if err := os.WriteFile(file, []byte("prefix,status\n10.0.0.1/8,container\n"), 0o600); err != nil {
