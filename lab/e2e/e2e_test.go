@@ -54,7 +54,7 @@ func run(ctx context.Context, m *testing.M) int {
 	}
 	world, err = stack.Start(ctx, stack.Config{
 		Dir: filepath.Join(dir, "s"), Prefix: "e2e", Out: os.Stdout,
-		Servers: append(servers, rack.Server{Firmware: machine.BIOS, CPUs: 2, Bridged: true, DualHomed: true}),
+		Servers: append(servers, rack.Server{Firmware: machine.BIOS, Bridged: true, DualHomed: true}),
 	})
 	if err != nil {
 		fmt.Println(err)

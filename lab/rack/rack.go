@@ -59,7 +59,7 @@ type Server struct {
 	Firmware  machine.Firmware `json:"firmware"`
 	MemoryMiB int              `json:"memory_mib,omitempty"` // 2048
 	DiskGiB   int              `json:"disk_gib,omitempty"`   // 8; sparse
-	CPUs      int              `json:"cpus,omitempty"`       // 1: emulated, a second one slows the first
+	CPUs      int              `json:"cpus,omitempty"`       // 2
 	// Bridged cables it to the switch of VLANs; else to the router.
 	Bridged bool `json:"bridged,omitempty"`
 	// DualHomed gives it a second NIC, which is cabled to another router; or to the same switch of
@@ -70,7 +70,7 @@ type Server struct {
 const (
 	defaultMemoryMiB = 2048
 	defaultDiskGiB   = 8
-	defaultCPUs      = 1
+	defaultCPUs      = 2
 	product          = "virtual server" // SMBIOS
 )
 

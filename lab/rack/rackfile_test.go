@@ -44,7 +44,7 @@ pools:
 plans:
   - name: c1.small
     description: a virtual server
-    threads: 1
+    threads: 2
     memory_mib: 512
     disks: 1
     disk_bytes: 1073741824
@@ -160,7 +160,7 @@ func TestRackFile(t *testing.T) {
 	image := filepath.Join(t.TempDir(), "image.raw.zst")
 	must(t, os.WriteFile(image, encoder.EncodeAll(make([]byte, 1<<20), nil), 0o600))
 	config.Image = &rack.Image{Name: "debian-12", File: image}
-	config.Servers = append(config.Servers, rack.Server{Firmware: machine.BIOS, CPUs: 2, Bridged: true, DualHomed: true})
+	config.Servers = append(config.Servers, rack.Server{Firmware: machine.BIOS, Bridged: true, DualHomed: true})
 	config.Servers[0].DualHomed = true
 	must(t, rack.Up(t.Context(), config))
 
